@@ -1,0 +1,1 @@
+//! Reducing what has no bound: URLs to path templates, statements to summaries.
