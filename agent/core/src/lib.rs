@@ -8,9 +8,12 @@
 //! into tiers and aggregates it; [`snapshot::Snapshot`] is what a screen shows for one second.
 
 pub mod catalogue;
+pub mod classify;
+pub mod distribution;
 pub mod id;
 pub mod observation;
 pub mod phase;
+pub mod slots;
 pub mod snapshot;
 pub mod text;
 pub mod tier;

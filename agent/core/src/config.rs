@@ -1,0 +1,147 @@
+//! What a user can tell the engine: rules for tiers, and ceilings.
+
+use crate::tier::TierKind;
+
+/// How the engine is set up.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Rules for tiers; the first that matches wins over everything that telemetry says.
+    pub tiers: Vec<TierRule>,
+    /// Ceilings.
+    pub limits: Limits,
+    /// Time rules.
+    pub time: TimeRules,
+}
+
+/// Says which kind a service or a peer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierRule {
+    /// The kind it is.
+    pub kind: TierKind,
+    /// A service name, or a peer as `address` or `address:port`; `*` stands for any run of characters.
+    pub pattern: String,
+}
+
+/// Ceilings of the engine's tables. What goes over them falls into a visible "other" or is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Services and peers.
+    pub members: usize,
+    /// Instances of one member.
+    pub instances: usize,
+    /// Operations of one member.
+    pub operations: usize,
+    /// Pairs of caller and callee.
+    pub edges: usize,
+    /// Sending processes.
+    pub processes: usize,
+    /// Metric series.
+    pub series: usize,
+    /// Signals.
+    pub signals: usize,
+    /// Shapes whose classification is remembered.
+    pub routes: usize,
+    /// Recent spans that late parents and children are matched against. About 100 bytes each.
+    pub recent_spans: usize,
+    /// Bytes of all tables together; over it the oldest detail goes first.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            members: 256,
+            instances: 256,
+            operations: 100,
+            edges: 1_024,
+            processes: 4_096,
+            series: 20_000,
+            signals: 2_048,
+            routes: 16_384,
+            recent_spans: 1 << 17,
+            bytes: 64 << 20,
+        }
+    }
+}
+
+/// How far event times may be from the clock.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeRules {
+    /// A second is closed this long after it ended; spans that come later count as late.
+    pub lateness_s: u64,
+    /// A span that ends this far in the future has a clock that is wrong; it is counted at `now`.
+    pub future_s: u64,
+    /// How many seconds the figures on the screen cover.
+    pub window_s: u64,
+}
+
+impl Default for TimeRules {
+    fn default() -> Self {
+        Self { lateness_s: 10, future_s: 2, window_s: 10 }
+    }
+}
+
+impl TierRule {
+    /// Reads `KIND=PATTERN`, such as `db-replica=10.0.3.*:5432`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let kinds = || TierKind::ALL.map(TierKind::name).join(", ");
+        let (kind, pattern) = text
+            .split_once('=')
+            .ok_or_else(|| format!("`{text}` is not KIND=PATTERN, such as db-replica=10.0.3.*:5432"))?;
+        let kind = TierKind::from_name(kind.trim())
+            .ok_or_else(|| format!("`{}` is no kind of tier; there are {}", kind.trim(), kinds()))?;
+        let pattern = pattern.trim();
+        if pattern.is_empty() {
+            return Err(format!("`{text}` names nothing after the `=`: give a service name or an address"));
+        }
+        Ok(Self { kind, pattern: pattern.to_owned() })
+    }
+
+    /// Whether this rule speaks of `name`.
+    pub fn matches(&self, name: &str) -> bool {
+        glob(self.pattern.as_bytes(), name.as_bytes())
+    }
+}
+
+/// Matches `*` against any run of characters; linear in the text for each star.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star = None;
+    while t < text.len() {
+        if pattern.get(p) == Some(&b'*') {
+            star = Some((p, t));
+            p += 1;
+        } else if pattern.get(p) == Some(&text[t]) {
+            p += 1;
+            t += 1;
+        } else if let Some((at, taken)) = star {
+            star = Some((at, taken + 1));
+            p = at + 1;
+            t = taken + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|&byte| byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_a_kind_and_a_pattern() {
+        let rule = TierRule::parse("db-replica=10.0.3.*:5432").unwrap();
+        assert!(rule.matches("10.0.3.77:5432"));
+        assert!(!rule.matches("10.0.3.77:5433"));
+        assert!(TierRule::parse("lb=*gate*way").unwrap().matches("my-gate-and-way"));
+        assert!(TierRule::parse("lb=x").unwrap().matches("x"));
+    }
+
+    #[test]
+    fn a_wrong_rule_says_what_would_be_right() {
+        assert!(TierRule::parse("replica=x").unwrap_err().contains("db-replica"));
+        assert!(TierRule::parse("lb").unwrap_err().contains("KIND=PATTERN"));
+        assert!(TierRule::parse("lb=").unwrap_err().contains("service name"));
+    }
+}

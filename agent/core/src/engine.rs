@@ -1,0 +1,235 @@
+//! The engine: observations in, a snapshot a second out. Synchronous, single-threaded, without a clock.
+//!
+//! `handle` sorts what arrived into members, edges and signals, by event time. `tick`, once a second,
+//! closes seconds, learns roles, judges warnings and draws the [`Snapshot`].
+//!
+//! A batch is taken in two passes: first all its spans go into the ring of recent spans, then each is
+//! counted with its family around it. What arrives later is put right by whichever half comes second.
+
+mod count;
+mod edges;
+mod history;
+mod inferred;
+mod learn;
+mod members;
+mod metrics;
+mod processes;
+mod ring;
+mod roles;
+mod routes;
+mod signals;
+mod view;
+
+use crate::config::Config;
+use crate::observation::Batch;
+use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
+use crate::time::{UnixNanos, UnixSecond};
+use crate::warning::Warnings;
+use edges::Edges;
+use members::Members;
+use metrics::Metrics;
+use processes::{ProcessId, Processes};
+use ring::{Place, Ring};
+use routes::Routes;
+use signals::Signals;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    started: UnixNanos,
+    now: UnixNanos,
+    /// The last second that takes nothing more.
+    closed: UnixSecond,
+    processes: Processes,
+    members: Members,
+    edges: Edges,
+    routes: Routes,
+    ring: Ring,
+    metrics: Metrics,
+    signals: Signals,
+    warnings: Warnings,
+    spans_accepted: u64,
+    spans_late: u64,
+    spans_future: u64,
+    spans_detail: u64,
+    points_accepted: u64,
+    points_unused: u64,
+    logs_accepted: u64,
+    routes_forgotten: u64,
+    tens_dropped: u64,
+    rate: view::SpanRate,
+}
+
+impl Engine {
+    /// An engine that starts at `now`.
+    pub fn new(config: Config, now: UnixNanos) -> Self {
+        let ring = Ring::new(config.limits.recent_spans);
+        Self {
+            started: now,
+            now,
+            closed: closed_at(now, config.time.lateness_s),
+            config,
+            processes: Processes::default(),
+            members: Members::default(),
+            edges: Edges::default(),
+            routes: Routes::default(),
+            ring,
+            metrics: Metrics::default(),
+            signals: Signals::default(),
+            warnings: Warnings::default(),
+            spans_accepted: 0,
+            spans_late: 0,
+            spans_future: 0,
+            spans_detail: 0,
+            points_accepted: 0,
+            points_unused: 0,
+            logs_accepted: 0,
+            routes_forgotten: 0,
+            tens_dropped: 0,
+            rate: view::SpanRate::default(),
+        }
+    }
+
+    /// Takes in one batch that arrived at `now`. Time never runs backwards: an earlier `now` counts as the last.
+    pub fn handle(&mut self, batch: &Batch, now: UnixNanos) {
+        self.advance(now);
+        let limit = self.config.limits.processes;
+        let processes: Vec<ProcessId> =
+            batch.resources.iter().map(|resource| self.processes.resolve(resource, limit, self.now)).collect();
+        for &process in &processes {
+            self.processes.heard_from(process, self.now);
+        }
+        self.points_accepted += batch.point_count();
+        self.points_unused += batch.points_unused;
+        self.logs_accepted += batch.log_records;
+        self.take_spans(batch, &processes);
+        for metric in &batch.metrics {
+            self.take_metric(metric, processes[metric.resource as usize]);
+        }
+    }
+
+    fn take_spans(&mut self, batch: &Batch, processes: &[ProcessId]) {
+        if self.routes.is_full(&self.config.limits) {
+            // Too many distinct shapes: begin anew rather than grow. The ring points into the table, so it goes too.
+            self.routes_forgotten += 1;
+            self.routes = Routes::default();
+            self.ring = Ring::new(self.config.limits.recent_spans);
+        }
+        let routes: Vec<(u32, ProcessId)> = batch
+            .shapes
+            .iter()
+            .map(|shape| {
+                let process = processes[shape.resource as usize];
+                let mut tables = routes::Tables {
+                    processes: &mut self.processes,
+                    members: &mut self.members,
+                    edges: &mut self.edges,
+                    limits: &self.config.limits,
+                    now: self.now,
+                };
+                (self.routes.resolve(shape, process, &mut tables), process)
+            })
+            .collect();
+        let newest = self.newest_second();
+        let places: Vec<(Place, bool)> = batch
+            .spans
+            .iter()
+            .map(|span| {
+                let (route, process) = routes[span.shape as usize];
+                let late = span.end.second() <= self.closed;
+                self.spans_late += u64::from(late);
+                self.spans_future += u64::from(span.end.second() > newest);
+                let source = self.processes.get_mut(process);
+                source.spans += 1;
+                source.late += u64::from(late);
+                source.delay.observe(self.now.nanos_since(span.end));
+                let kind = self.routes.get(route).kind;
+                self.ring.insert(span, kind, process.0, route, count::whole_weight(span))
+            })
+            .collect();
+        self.spans_accepted += batch.spans.len() as u64;
+        for (span, (place, had_children)) in batch.spans.iter().zip(places) {
+            let first = span.links_start as usize;
+            let links = batch.links.get(first..first + usize::from(span.links_len)).unwrap_or_default();
+            self.count(place, had_children, links);
+        }
+    }
+
+    /// Closes what is due, learns, judges, and draws the snapshot of `now`. To be called once a second.
+    pub fn tick(&mut self, now: UnixNanos, ingest: &IngestCounts) -> Snapshot {
+        self.advance(now);
+        let now_second = self.now.second();
+        for (_, member) in self.members.all_mut() {
+            member.tick(self.closed, now_second);
+            member.lookups.expire(now_second);
+            if let Some(flow) = &mut member.flow {
+                flow.close(self.closed, now_second);
+            }
+        }
+        self.edges.tick(self.closed, now_second);
+        self.processes.tick();
+        self.signals.tick(self.now);
+        self.learn_roles();
+        self.keep_under_ceiling();
+        self.rate.tick(self.spans_accepted, self.now);
+        let mut snapshot = self.view(ingest);
+        self.warnings.judge(&mut snapshot);
+        snapshot
+    }
+
+    fn advance(&mut self, now: UnixNanos) {
+        self.now = self.now.max(now);
+        self.closed = self.closed.max(closed_at(self.now, self.config.time.lateness_s));
+    }
+
+    /// The latest second that a span may be counted in; a clock further ahead is wrong.
+    fn newest_second(&self) -> UnixSecond {
+        self.now.second().plus(self.config.time.future_s)
+    }
+
+    /// Estimated bytes of all tables.
+    fn heap_bytes(&self) -> usize {
+        self.processes.heap_bytes()
+            + self.members.heap_bytes()
+            + self.edges.heap_bytes()
+            + self.routes.heap_bytes()
+            + self.ring.heap_bytes()
+            + self.metrics.heap_bytes()
+            + self.signals.heap_bytes()
+    }
+
+    /// Over the ceiling the hour of 10 s distributions goes first, edges before members.
+    fn keep_under_ceiling(&mut self) {
+        if self.heap_bytes() > self.config.limits.bytes {
+            self.tens_dropped += self.edges.drop_tens();
+        }
+        if self.heap_bytes() > self.config.limits.bytes {
+            self.tens_dropped += self.members.all_mut().map(|(_, member)| member.history.drop_tens()).sum::<u64>();
+        }
+    }
+
+    /// What was given up to stay under a ceiling.
+    fn evictions(&self) -> Vec<ReasonCount> {
+        let all = [
+            ("operations folded into \"other\"", self.members.operations_folded),
+            ("services and peers folded into \"other\"", self.members.folded),
+            ("processes folded into \"other\"", self.processes.folded),
+            ("calls on edges over the limit", self.edges.folded),
+            ("metric series over the limit", self.metrics.refused),
+            ("signals over the limit", self.signals.refused),
+            ("classifications forgotten, with the recent spans", self.routes_forgotten),
+            ("10 s distributions given up for memory", self.tens_dropped),
+        ];
+        let given_up = all.into_iter().filter(|(_, count)| *count > 0);
+        given_up.map(|(reason, count)| ReasonCount { reason: reason.to_owned(), count }).collect()
+    }
+}
+
+/// The last second that is closed at `now`: it ended `lateness_s` ago.
+fn closed_at(now: UnixNanos, lateness_s: u64) -> UnixSecond {
+    now.second().minus(lateness_s + 1)
+}
+
+#[cfg(test)]
+mod tests;

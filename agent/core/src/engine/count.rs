@@ -1,0 +1,391 @@
+//! Counting a span: once, where it belongs, whatever order its family came in.
+
+use super::Engine;
+use super::edges::Caller;
+use super::members::{Facet, MemberId};
+use super::ring::{Place, RecentSpan, SpanState};
+use super::routes::{Plan, Route, Tables, Target};
+use crate::classify::{Act, PeerClass};
+use crate::distribution::Bucket;
+use crate::observation::{Span, SpanKind, SpanLink};
+use crate::slots::Count;
+use crate::time::UnixSecond;
+
+/// How far up a span's ancestors are asked whether it is detail of their call.
+const ANCESTORS: usize = 4;
+/// How many SERVER spans a second of one member are looked at for what they did.
+const LOOKS_PER_SECOND: u32 = 25;
+/// How many spans of one request are looked at.
+const SPANS_PER_LOOK: usize = 64;
+
+/// One call that a request made, for telling what the request did.
+#[derive(Clone, Copy)]
+struct CallSeen {
+    start: u64,
+    end: UnixSecond,
+    member: MemberId,
+    class: PeerClass,
+    act: Act,
+    path_hash: u64,
+}
+
+impl Engine {
+    /// Counts one span that is in the ring already. `had_children`: some of its children came in an
+    /// earlier batch and may have been counted without knowing of it.
+    pub(super) fn count(&mut self, place: Place, had_children: bool, links: &[SpanLink]) {
+        let Some(span) = self.ring.get(place).copied() else { return };
+        let route = *self.routes.get(span.route);
+        let state = match route.plan {
+            Plan::Inside => self.count_background(&span),
+            Plan::Entry { target, queue, edge, health_check } => {
+                if !health_check {
+                    self.count_entry(&span, route, target, links, queue, edge);
+                }
+                SpanState::Skipped
+            }
+            Plan::Call { target, class, act, edge, cache_hit } => {
+                if self.is_detail(&span) {
+                    self.spans_detail += u64::from(act.counts());
+                    SpanState::Skipped
+                } else {
+                    self.count_call(&span, route, target, (class, act), edge, cache_hit)
+                }
+            }
+        };
+        self.ring.set_state(place, state);
+        if had_children {
+            self.meet_children(&span);
+        }
+    }
+
+    fn count_of(&self, span: &RecentSpan, failed: bool) -> Option<Count> {
+        let nanos = span.nanos();
+        let second = span.end.second().min(self.newest_second());
+        (second > self.closed).then(|| Count {
+            second,
+            bucket: Bucket::of_nanos(nanos),
+            nanos,
+            error: failed,
+            weight: u64::from(span.weight),
+        })
+    }
+
+    fn record(&mut self, span: &RecentSpan, target: Target, count: Count) {
+        let arrived = self.now;
+        let member = self.members.get_mut(target.member);
+        member.record(count, target.instance, target.operation);
+        member.delay.observe(arrived.nanos_since(span.end));
+        member.last_seen = arrived;
+        if span.weight > 1 {
+            member.weighted += 1.0;
+        }
+    }
+
+    /// Root spans of a service that nobody asks are its work.
+    fn count_background(&mut self, span: &RecentSpan) -> SpanState {
+        if span.parent.is_some() {
+            return SpanState::Skipped;
+        }
+        let Some(count) = self.count_of(span, false) else { return SpanState::Skipped };
+        let process = super::processes::ProcessId(span.process);
+        let target = self.tables().entry(process, Facet::Background, "work");
+        self.record(span, target, count);
+        SpanState::Skipped
+    }
+
+    fn count_entry(
+        &mut self,
+        span: &RecentSpan,
+        route: Route,
+        target: Target,
+        links: &[SpanLink],
+        queue: Option<MemberId>,
+        edge: Option<u32>,
+    ) {
+        let Some(count) = self.count_of(span, route.failed) else { return };
+        self.record(span, target, count);
+        if let Some(queue) = queue {
+            self.count_message(span, queue, edge, count, links);
+        } else if let Some((_, parent)) = self.ring.parent(span) {
+            let parent = *parent;
+            self.pair(&parent, span, target.member);
+        }
+        let evidence = &mut self.members.get_mut(target.member).evidence;
+        if evidence.looks < LOOKS_PER_SECOND {
+            evidence.looks += 1;
+            self.look(span, target.member);
+        }
+    }
+
+    /// A message that was done: out of the queue, with how long it waited where the producer is known.
+    fn count_message(
+        &mut self,
+        span: &RecentSpan,
+        queue: MemberId,
+        edge: Option<u32>,
+        count: Count,
+        links: &[SpanLink],
+    ) {
+        if let Some(edge) = edge {
+            self.edges.get_mut(edge).calls.record(count);
+        }
+        let sent = links
+            .iter()
+            .find_map(|link| self.ring.find(link.trace, link.span))
+            .or_else(|| self.ring.parent(span))
+            .filter(|(_, producer)| producer.kind == SpanKind::Producer)
+            .map(|(_, producer)| producer.end);
+        let flow = self.members.get_mut(queue).flow.get_or_insert_default();
+        flow.done(count.second, count.weight);
+        if let Some(sent) = sent {
+            let nanos = span.start.nanos_since(sent);
+            flow.waits.record(Count { nanos, bucket: Bucket::of_nanos(nanos), error: false, ..count });
+        }
+    }
+
+    fn count_call(
+        &mut self,
+        span: &RecentSpan,
+        route: Route,
+        target: Target,
+        (class, act): (PeerClass, Act),
+        edge: Option<u32>,
+        cache_hit: Option<bool>,
+    ) -> SpanState {
+        if !act.counts() || self.is_broker_chatter(span, class) {
+            return SpanState::Skipped;
+        }
+        let Some(count) = self.count_of(span, route.failed) else { return SpanState::Skipped };
+        self.record(span, target, count);
+        if let Some(edge) = edge {
+            self.edges.get_mut(edge).calls.record(count);
+        }
+        let member = self.members.get_mut(target.member);
+        match act {
+            Act::Send => member.flow.get_or_insert_default().sent(count.second, count.weight),
+            Act::Read => member.evidence.reads += 1.0,
+            Act::Write if !route.failed => member.evidence.writes += 1.0,
+            _ => {}
+        }
+        if let Some(hit) = cache_hit {
+            member.lookups.record(count.second, hit);
+        }
+        if class == PeerClass::Service {
+            member.evidence.calls += 1.0;
+        } else if span.parent.is_some() {
+            return SpanState::Counted;
+        } else {
+            self.count_background(span);
+        }
+        SpanState::Counted
+    }
+
+    /// A call without a parent to a cache, from a service that takes messages, keeps its broker going.
+    fn is_broker_chatter(&self, span: &RecentSpan, class: PeerClass) -> bool {
+        class == PeerClass::Cache
+            && !span.parent.is_some()
+            && self.processes.service_of(super::processes::ProcessId(span.process)).processes.is_some()
+    }
+
+    /// Whether a call is transport detail of another call that its process was making.
+    fn is_detail(&self, span: &RecentSpan) -> bool {
+        let Plan::Call { target: inner, class: inner_class, .. } = self.routes.get(span.route).plan else {
+            return false;
+        };
+        let mut at = *span;
+        for _ in 0..ANCESTORS {
+            let Some((_, parent)) = self.ring.parent(&at) else { return false };
+            if parent.process != span.process {
+                return false;
+            }
+            match self.routes.get(parent.route).plan {
+                Plan::Inside => at = *parent,
+                Plan::Entry { .. } => return false,
+                Plan::Call { target: outer, class: outer_class, .. } => {
+                    return outer.member == inner.member || absorbs(outer_class, inner_class);
+                }
+            }
+        }
+        false
+    }
+
+    /// Puts right what was counted of children before their parent came.
+    fn meet_children(&mut self, span: &RecentSpan) {
+        let children: Vec<(Place, RecentSpan)> =
+            self.ring.children(span).take(SPANS_PER_LOOK).map(|(place, child)| (place, *child)).collect();
+        for (place, child) in children {
+            match self.routes.get(child.route).plan {
+                Plan::Entry { target, queue: None, health_check: false, .. } if child.process != span.process => {
+                    self.pair(span, &child, target.member);
+                }
+                Plan::Call { .. } if child.state == SpanState::Counted && self.is_detail(&child) => {
+                    self.retract(&child);
+                    self.ring.set_state(place, SpanState::Skipped);
+                }
+                Plan::Inside if child.process == span.process => self.meet_children(&child),
+                _ => {}
+            }
+        }
+    }
+
+    fn retract(&mut self, span: &RecentSpan) {
+        let route = *self.routes.get(span.route);
+        let (Plan::Call { target, act, edge, .. }, Some(count)) = (route.plan, self.count_of(span, route.failed)) else {
+            return;
+        };
+        self.spans_detail += 1;
+        let member = self.members.get_mut(target.member);
+        member.retract(count, target.instance, target.operation);
+        if act == Act::Send
+            && let Some(flow) = &mut member.flow
+        {
+            flow.unsent(count.second, count.weight);
+        }
+        if let Some(edge) = edge {
+            self.edges.get_mut(edge).calls.retract(count);
+        }
+    }
+
+    /// Two halves of a call have met: `caller` is the parent, in another process, of `callee`.
+    fn pair(&mut self, caller: &RecentSpan, callee: &RecentSpan, member: MemberId) {
+        if caller.process == callee.process {
+            return;
+        }
+        let service = self.processes.get(super::processes::ProcessId(caller.process)).service;
+        let limit = self.config.limits.edges;
+        let Some(edge) = self.edges.resolve(Caller::Service(service), member, limit) else { return };
+        let route = *self.routes.get(caller.route);
+        match route.plan {
+            Plan::Call { target, .. } => {
+                self.members.get_mut(target.member).evidence.pair(member);
+                if let Some(call) = self.count_of(caller, route.failed) {
+                    let edge = self.edges.get_mut(edge);
+                    edge.calls.record(call);
+                    edge.record_gap(call, callee.nanos());
+                }
+            }
+            // A balancer may pass the context on without a CLIENT span of its own: no gap is known then.
+            Plan::Inside | Plan::Entry { .. } => {
+                let failed = self.routes.get(callee.route).failed;
+                if let Some(call) = self.count_of(callee, failed) {
+                    self.edges.get_mut(edge).calls.record(call);
+                }
+                if let Plan::Entry { target, .. } = route.plan
+                    && caller.path_hash == callee.path_hash
+                    && caller.path_hash != 0
+                {
+                    self.members.get_mut(target.member).evidence.proxied += 1.0;
+                }
+            }
+        }
+    }
+
+    /// Looks at what a request did: passed it on, or worked; and what its cache reads found.
+    fn look(&mut self, span: &RecentSpan, member: MemberId) {
+        let calls = self.calls_of(span);
+        if calls.is_empty() {
+            return;
+        }
+        let passed_on = |call: &CallSeen| {
+            call.class == PeerClass::Service && call.path_hash == span.path_hash && span.path_hash != 0
+        };
+        let evidence = &mut self.members.get_mut(member).evidence;
+        if calls.iter().all(passed_on) {
+            evidence.proxied += 1.0;
+        } else {
+            evidence.worked += 1.0;
+        }
+        for (index, call) in calls.iter().enumerate() {
+            if call.class == PeerClass::Cache && call.act == Act::Read {
+                let missed = calls[index + 1..]
+                    .iter()
+                    .take_while(|next| !(next.class == PeerClass::Cache && next.act == Act::Read))
+                    .any(|next| next.act == Act::Read);
+                let second = call.end.min(self.newest_second());
+                self.members.get_mut(call.member).lookups.record(second, !missed);
+            }
+        }
+    }
+
+    /// The calls of a request, in the order in which they started.
+    fn calls_of(&self, span: &RecentSpan) -> Vec<CallSeen> {
+        let mut calls = Vec::new();
+        let mut open = vec![*span];
+        let mut looked = 0;
+        while let Some(at) = open.pop() {
+            for (_, child) in self.ring.children(&at) {
+                looked += 1;
+                if looked > SPANS_PER_LOOK {
+                    break;
+                }
+                match self.routes.get(child.route).plan {
+                    Plan::Inside => open.push(*child),
+                    Plan::Call { target, class, act, .. } if act.counts() => calls.push(CallSeen {
+                        start: child.start.0,
+                        end: child.end.second(),
+                        member: target.member,
+                        class,
+                        act,
+                        path_hash: child.path_hash,
+                    }),
+                    _ => {}
+                }
+            }
+        }
+        calls.sort_unstable_by_key(|call| call.start);
+        calls
+    }
+
+    pub(super) fn tables(&mut self) -> Tables<'_> {
+        Tables {
+            processes: &mut self.processes,
+            members: &mut self.members,
+            edges: &mut self.edges,
+            limits: &self.config.limits,
+            now: self.now,
+        }
+    }
+}
+
+/// Whether a call of class `inner` under one of class `outer` is how the outer one was carried.
+fn absorbs(outer: PeerClass, inner: PeerClass) -> bool {
+    inner == PeerClass::Service || outer == inner || (outer == PeerClass::Queue && inner == PeerClass::Cache)
+}
+
+/// How many requests a span stands for, as a whole number: its fraction is rounded up or down by the
+/// trace's id, so that sums over many traces come out right and the same input gives the same answer.
+pub(super) fn whole_weight(span: &Span) -> u32 {
+    if span.weight <= 1.0 || !span.weight.is_finite() {
+        return 1;
+    }
+    let share = (span.trace.0 as u32) as f32 / u32::MAX as f32;
+    let whole = span.weight.floor();
+    (whole + f32::from(u8::from(share < span.weight - whole))) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{SpanId, TraceId};
+    use crate::observation::ParentPlace;
+    use crate::time::UnixNanos;
+
+    #[test]
+    fn fractional_weights_come_out_right_over_many_traces() {
+        let span = |trace: u32| Span {
+            trace: TraceId(u128::from(trace.wrapping_mul(2_654_435_769))),
+            id: SpanId(1),
+            parent: SpanId::NONE,
+            start: UnixNanos(0),
+            end: UnixNanos(1),
+            path_hash: 0,
+            weight: 3.25,
+            shape: 0,
+            links_start: 0,
+            links_len: 0,
+            parent_place: ParentPlace::Unknown,
+        };
+        let sum: u32 = (1..=10_000).map(|trace| whole_weight(&span(trace))).sum();
+        assert!((32_300..32_700).contains(&sum), "{sum}");
+    }
+}
