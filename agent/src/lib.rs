@@ -1,1 +1,3 @@
-//! The feed and the receivers come here.
+//! The agent of tiertop: what listens, serves and ships around the pure engine of tiertop-core.
+
+pub mod feed;

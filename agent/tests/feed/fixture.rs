@@ -1,0 +1,268 @@
+//! Snapshots in which every field says something.
+//!
+//! Every struct is written out in full: a field added to the snapshot does not compile until the
+//! round trip covers it. Values come from a seed, so that no two fields are alike.
+
+use tiertop_core::phase::Phase;
+use tiertop_core::snapshot::{
+    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, PipelineView,
+    ReasonCount, SNAPSHOT_VERSION, Severity, SignalKind, SignalView, Snapshot, SourceView,
+    TREND_SECONDS, TierState, TierView, TrendView, WarningView, Window,
+};
+use tiertop_core::tier::TierKind;
+
+pub(crate) const FIGURES_FROM: [FiguresFrom; 4] = [
+    FiguresFrom::OwnSpans,
+    FiguresFrom::CallerSpans,
+    FiguresFrom::Metrics,
+    FiguresFrom::SpansAndMetrics,
+];
+
+pub(crate) const STATES: [TierState; 3] =
+    [TierState::Fine, TierState::Warning, TierState::Critical];
+
+pub(crate) const SIGNALS: [SignalKind; 12] = [
+    SignalKind::CacheHitRatio,
+    SignalKind::ReplicaLagSeconds,
+    SignalKind::QueueDepth,
+    SignalKind::QueueOldestAgeSeconds,
+    SignalKind::QueueInFlight,
+    SignalKind::PoolUsed,
+    SignalKind::PoolMax,
+    SignalKind::PoolPending,
+    SignalKind::PoolWaitSeconds,
+    SignalKind::CpuRatio,
+    SignalKind::MemoryBytes,
+    SignalKind::EvictionsPerSecond,
+];
+
+pub(crate) const PHASES: [Phase; 6] = [
+    Phase::SingleBox,
+    Phase::WebTier,
+    Phase::DatabaseReads,
+    Phase::Spikes,
+    Phase::Writes,
+    Phase::Regions,
+];
+
+/// How much of everything a snapshot holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) tiers: usize,
+    pub(crate) instances: usize,
+    pub(crate) operations: usize,
+    pub(crate) buckets: usize,
+}
+
+/// A small system.
+pub(crate) const SMALL: Extent = Extent {
+    tiers: 5,
+    instances: 2,
+    operations: 3,
+    buckets: 8,
+};
+
+/// A snapshot of that extent, the same for the same seed.
+pub(crate) fn snapshot(seed: u64, extent: Extent) -> Snapshot {
+    let mut dice = Dice(seed);
+    let d = &mut dice;
+    Snapshot {
+        version: SNAPSHOT_VERSION,
+        at_unix_ms: d.count() + 1,
+        environment: d.name("environment"),
+        region: d.name("region"),
+        window: Window {
+            from_unix_s: d.count(),
+            to_unix_s: d.count(),
+        },
+        tiers: d.list(extent.tiers, |d| tier(d, extent)),
+        edges: d.list(extent.tiers * 2, edge),
+        signals: d.list(extent.tiers * 3, signal),
+        warnings: d.list(4, warning),
+        pipeline: pipeline(d, extent),
+    }
+}
+
+fn tier(d: &mut Dice, extent: Extent) -> TierView {
+    TierView {
+        id: d.name("app/checkout"),
+        kind: d.one_of(&TierKind::ALL),
+        member: d.name("checkout"),
+        kind_reason: d.name("only reads here"),
+        requests_per_second: d.maybe(Dice::figure),
+        error_ratio: d.maybe(Dice::figure),
+        p50_ms: d.maybe(Dice::figure),
+        p90_ms: d.maybe(Dice::figure),
+        p95_ms: d.maybe(Dice::figure),
+        p99_ms: d.maybe(Dice::figure),
+        max_ms: d.maybe(Dice::figure),
+        quantile_error: d.figure(),
+        figures_from: d.one_of(&FIGURES_FROM),
+        sampled_ratio: d.maybe(Dice::figure),
+        sampling_unknown: d.coin(),
+        in_flight: d.maybe(|d| Inferable {
+            value: d.figure(),
+            inferred: d.coin(),
+        }),
+        instances: d.list(extent.instances, |d| InstanceView {
+            name: d.name("checkout-7d9f6c5b4-x2x7k"),
+            zone: d.maybe(|d| d.name("eu-central-1a")),
+            region: d.maybe(|d| d.name("eu-central-1")),
+            version: d.maybe(|d| d.name("1.12.0")),
+            requests_per_second: d.maybe(Dice::figure),
+            error_ratio: d.maybe(Dice::figure),
+            p95_ms: d.maybe(Dice::figure),
+            silent_for_s: d.maybe(Dice::count),
+        }),
+        zones: d.list(2, |d| d.name("eu-central-1a")),
+        operations: d.list(extent.operations, |d| OperationView {
+            name: d.name("GET /articles/{id}/comments"),
+            requests_per_second: d.figure(),
+            error_ratio: d.figure(),
+            p50_ms: d.maybe(Dice::figure),
+            p95_ms: d.maybe(Dice::figure),
+            p99_ms: d.maybe(Dice::figure),
+            max_ms: d.maybe(Dice::figure),
+            time_share: d.figure(),
+        }),
+        distribution: d.list(extent.buckets, |d| BucketView {
+            lower_ms: d.figure(),
+            upper_ms: d.figure(),
+            count: d.count(),
+        }),
+        trend: TrendView {
+            ends_unix_s: d.count(),
+            requests_per_second: d.trend(),
+            p95_ms: d.trend(),
+            error_ratio: d.trend(),
+        },
+        state: d.one_of(&STATES),
+        silent_for_s: d.maybe(Dice::count),
+    }
+}
+
+fn edge(d: &mut Dice) -> EdgeView {
+    EdgeView {
+        from: d.name("app/checkout"),
+        to: d.name("db-primary/orders"),
+        requests_per_second: d.figure(),
+        error_ratio: d.figure(),
+        p95_ms: d.maybe(Dice::figure),
+        gap_mean_ms: d.maybe(Dice::figure),
+        gap_p95_ms: d.maybe(Dice::figure),
+    }
+}
+
+fn signal(d: &mut Dice) -> SignalView {
+    SignalView {
+        kind: d.one_of(&SIGNALS),
+        tier: d.name("cache/sessions"),
+        part: d.name("pool"),
+        value: d.maybe(Dice::figure),
+        inferred: d.coin(),
+        source: d.name("db.client.connection.count"),
+        slope_per_second: d.maybe(Dice::figure),
+        age_s: d.maybe(Dice::figure),
+        trend: d.trend(),
+        hint: d.maybe(|d| d.name("switch on the receiver")),
+    }
+}
+
+fn warning(d: &mut Dice) -> WarningView {
+    WarningView {
+        rule: d.name("replica-lag"),
+        tier: d.name("db-replica/orders"),
+        title: d.name("replica lag"),
+        severity: d.one_of(&[Severity::Warning, Severity::Critical]),
+        phase: d.maybe(|d| d.one_of(&PHASES)),
+        evidence: d.list(3, |d| d.name("lag 12 s, was 0.2 s")),
+        remedy_now: d.name("send reads to the primary"),
+        remedy_for_good: d.name("add a replica"),
+        since_unix_ms: d.count(),
+        ended_unix_ms: d.maybe(Dice::count),
+    }
+}
+
+fn pipeline(d: &mut Dice, extent: Extent) -> PipelineView {
+    let reason = |d: &mut Dice| ReasonCount {
+        reason: d.name("too long"),
+        count: d.count(),
+    };
+    PipelineView {
+        started_unix_ms: d.count(),
+        listening: d.list(2, |d| d.name("grpc 127.0.0.1:4317")),
+        spans_accepted: d.count(),
+        spans_per_second: d.figure(),
+        points_accepted: d.count(),
+        points_unused: d.count(),
+        logs_accepted: d.count(),
+        spans_refused: d.count(),
+        points_refused: d.count(),
+        requests_turned_away: d.count(),
+        requests_refused: d.count(),
+        refusals: d.list(2, reason),
+        spans_late: d.count(),
+        spans_future: d.count(),
+        spans_detail: d.count(),
+        evictions: d.list(2, reason),
+        queued_bytes: d.count(),
+        queue_capacity_bytes: d.count(),
+        engine_bytes: d.count(),
+        sources: d.list(extent.tiers * extent.instances, |d| SourceView {
+            service: d.name("checkout"),
+            instance: d.maybe(|d| d.name("checkout-7d9f6c5b4-x2x7k")),
+            spans: d.count(),
+            points: d.count(),
+            late: d.count(),
+            delay_ms: d.maybe(Dice::figure),
+            last_seen_s: d.figure(),
+            silent: d.coin(),
+        }),
+    }
+}
+
+/// Numbers that look random and are the same each time (Steele et al., "Fast splittable
+/// pseudorandom number generators", 2014).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn coin(&mut self) -> bool {
+        self.roll().is_multiple_of(2)
+    }
+
+    fn count(&mut self) -> u64 {
+        self.roll() >> (self.roll() % 64)
+    }
+
+    fn figure(&mut self) -> f64 {
+        (self.roll() >> 11) as f64 / 1e12
+    }
+
+    fn name(&mut self, stem: &str) -> String {
+        format!("{stem}-{}", self.roll() % 1000)
+    }
+
+    /// Known seven times in eight.
+    fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (!self.roll().is_multiple_of(8)).then(|| make(self))
+    }
+
+    fn list<T>(&mut self, length: usize, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..length).map(|_| make(self)).collect()
+    }
+
+    fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.roll() as usize % items.len()]
+    }
+
+    fn trend(&mut self) -> Vec<Option<f32>> {
+        self.list(TREND_SECONDS, |d| d.maybe(|d| d.figure() as f32))
+    }
+}
