@@ -56,30 +56,18 @@ pub struct Row {
 }
 
 const fn row(name: &'static str, meaning: Meaning, about: About, unit: &'static str) -> Row {
-    Row {
-        name,
-        meaning,
-        about,
-        only: None,
-        unit,
-    }
+    Row { name, meaning, about, only: None, unit }
 }
 
 const fn only(row: Row, key: &'static str, values: &'static [&'static str]) -> Row {
-    Row {
-        only: Some((key, values)),
-        ..row
-    }
+    Row { only: Some((key, values)), ..row }
 }
 
 use About::{Cache, Queue, Replica, Sender};
-use Meaning::{
-    ActiveRequests, CacheHits, CacheMisses, Level, PoolByState, ProcessDuration, Rate,
-    ServerDuration,
-};
+use Meaning::{ActiveRequests, CacheHits, CacheMisses, Level, PoolByState, ProcessDuration, Rate, ServerDuration};
 use SignalKind::{
-    CacheHitRatio, CpuRatio, EvictionsPerSecond, MemoryBytes, PoolMax, PoolPending, PoolUsed,
-    PoolWaitSeconds, QueueDepth, QueueInFlight, QueueOldestAgeSeconds, ReplicaLagSeconds,
+    CacheHitRatio, CpuRatio, EvictionsPerSecond, MemoryBytes, PoolMax, PoolPending, PoolWaitSeconds, QueueDepth,
+    QueueInFlight, QueueOldestAgeSeconds, ReplicaLagSeconds,
 };
 
 /// Every metric that is read.
@@ -169,8 +157,7 @@ pub fn rows(name: &str) -> impl Iterator<Item = &'static Row> {
 /// Senders disagree on how units are written, so this is read before any name is believed.
 pub fn unit_factor(unit: &str) -> Option<f64> {
     Some(match unit {
-        "s" | "sec" | "second" | "seconds" | "Seconds" | "1" | "By" | "bytes" | "Bytes"
-        | "Count" | "None" => 1.0,
+        "s" | "sec" | "second" | "seconds" | "Seconds" | "1" | "By" | "bytes" | "Bytes" | "Count" | "None" => 1.0,
         "ms" | "millisecond" | "milliseconds" | "Milliseconds" => 1e-3,
         "us" | "µs" | "microsecond" | "microseconds" | "Microseconds" => 1e-6,
         "ns" | "nanosecond" | "nanoseconds" => 1e-9,
@@ -190,12 +177,7 @@ mod tests {
     #[test]
     fn every_row_has_a_unit_that_is_known() {
         for row in CATALOGUE {
-            assert!(
-                unit_factor(row.unit).is_some(),
-                "{} in {}",
-                row.name,
-                row.unit
-            );
+            assert!(unit_factor(row.unit).is_some(), "{} in {}", row.name, row.unit);
         }
     }
 
@@ -203,11 +185,7 @@ mod tests {
     fn rows_of_one_name_are_told_apart_by_an_attribute() {
         for row in CATALOGUE {
             let of_name: Vec<_> = rows(row.name).collect();
-            assert!(
-                of_name.len() == 1 || of_name.iter().all(|row| row.only.is_some()),
-                "{}",
-                row.name
-            );
+            assert!(of_name.len() == 1 || of_name.iter().all(|row| row.only.is_some()), "{}", row.name);
         }
     }
 

@@ -63,7 +63,7 @@ pub enum PeerClass {
 pub struct Peer {
     /// What kind of thing it is.
     pub class: PeerClass,
-    /// The product, under one name for old and new values: "postgresql", "redis", "aws_sqs", "http".
+    /// The product, under one name for old and new values: `postgresql`, `redis`, `aws_sqs`, `http`.
     pub system: Box<str>,
     /// Database, queue, bucket or `peer.service`; may be empty.
     pub name: Box<str>,
@@ -101,9 +101,7 @@ impl Act {
 pub fn subject(shape: &SpanShape) -> Subject {
     match shape.kind {
         SpanKind::Server if is_fed_function(shape) => Subject::Process,
-        SpanKind::Server => Subject::Serve {
-            store: shape.db_system.as_deref().map(store_class),
-        },
+        SpanKind::Server => Subject::Serve { store: shape.db_system.as_deref().map(store_class) },
         SpanKind::Consumer if takes_message(shape) => Subject::Process,
         SpanKind::Client | SpanKind::Producer | SpanKind::Consumer => call(shape),
         SpanKind::Internal | SpanKind::Unspecified => Subject::Inside,
@@ -112,60 +110,28 @@ pub fn subject(shape: &SpanShape) -> Subject {
 
 /// A function fed by a queue, stream or timer is a worker, whatever kind its span has.
 fn is_fed_function(shape: &SpanShape) -> bool {
-    matches!(
-        shape.faas_trigger.as_deref(),
-        Some("pubsub" | "datasource" | "timer")
-    )
+    matches!(shape.faas_trigger.as_deref(), Some("pubsub" | "datasource" | "timer"))
 }
 
 fn takes_message(shape: &SpanShape) -> bool {
-    matches!(
-        shape.messaging_operation,
-        None | Some(MessagingOperation::Process)
-    )
+    matches!(shape.messaging_operation, None | Some(MessagingOperation::Process))
 }
 
 fn call(shape: &SpanShape) -> Subject {
-    if let Some(found) = queue_call(shape)
-        .or_else(|| aws_call(shape))
-        .or_else(|| store_call(shape))
-    {
+    if let Some(found) = queue_call(shape).or_else(|| aws_call(shape)).or_else(|| store_call(shape)) {
         return found;
     }
     if shape.kind != SpanKind::Client {
         // A PRODUCER or CONSUMER that names no system still hands work to a queue of some kind.
-        let act = if shape.kind == SpanKind::Producer {
-            Act::Send
-        } else {
-            Act::Poll
-        };
-        return Subject::Call {
-            peer: queue_peer(shape, "messaging"),
-            act,
-        };
+        let act = if shape.kind == SpanKind::Producer { Act::Send } else { Act::Poll };
+        return Subject::Call { peer: queue_peer(shape, "messaging"), act };
     }
-    let system = if shape.rpc_system.is_some() {
-        "rpc"
-    } else {
-        "http"
-    };
-    let peer = peer(
-        shape,
-        PeerClass::Service,
-        system,
-        shape.peer_service.as_deref(),
-    );
+    let system = if shape.rpc_system.is_some() { "rpc" } else { "http" };
+    let peer = peer(shape, PeerClass::Service, system, shape.peer_service.as_deref());
     if peer.address.is_empty() && peer.name.is_empty() {
         return Subject::Inside;
     }
-    Subject::Call {
-        peer,
-        act: if is_metadata_lookup(shape) {
-            Act::Housekeeping
-        } else {
-            Act::Request
-        },
-    }
+    Subject::Call { peer, act: if is_metadata_lookup(shape) { Act::Housekeeping } else { Act::Request } }
 }
 
 /// Resource detectors ask these at start-up, mostly in vain.
@@ -177,25 +143,15 @@ fn is_metadata_lookup(shape: &SpanShape) -> bool {
 }
 
 fn queue_call(shape: &SpanShape) -> Option<Subject> {
-    let by_aws = shape
-        .rpc_service
-        .as_deref()
-        .filter(|_| is_aws(shape))
-        .and_then(vocabulary::aws_queue);
+    let by_aws = shape.rpc_service.as_deref().filter(|_| is_aws(shape)).and_then(vocabulary::aws_queue);
     let system = match (&shape.messaging_system, by_aws) {
         (Some(system), _) => vocabulary::messaging_system(system),
         (None, Some(system)) => system,
         (None, None) if shape.celery => "celery",
         (None, None) if shape.messaging_destination.is_some() => "messaging",
         (None, None) if shape.db_queue_work => {
-            let system = shape
-                .db_system
-                .as_deref()
-                .map_or("redis", vocabulary::db_system);
-            return Some(Subject::Call {
-                peer: queue_peer(shape, system),
-                act: key_value_act(shape),
-            });
+            let system = shape.db_system.as_deref().map_or("redis", vocabulary::db_system);
+            return Some(Subject::Call { peer: queue_peer(shape, system), act: key_value_act(shape) });
         }
         (None, None) => return None,
     };
@@ -203,103 +159,59 @@ fn queue_call(shape: &SpanShape) -> Option<Subject> {
         (Some(MessagingOperation::Send), _) | (None, SpanKind::Producer) => Act::Send,
         (Some(MessagingOperation::Receive), _) | (None, SpanKind::Consumer) => Act::Poll,
         (Some(MessagingOperation::Settle | MessagingOperation::Process), _) => Act::Housekeeping,
-        (None, _) => shape
-            .rpc_method
-            .as_deref()
-            .map_or(Act::Housekeeping, vocabulary::aws_queue_act),
+        (None, _) => shape.rpc_method.as_deref().map_or(Act::Housekeeping, vocabulary::aws_queue_act),
     };
     // boto3 tells "send" from "receive" by the call's name alone, on spans that also say messaging.system.
     let act = match shape.rpc_method.as_deref() {
         Some(method) if by_aws.is_some() => vocabulary::aws_queue_act(method),
         _ => act,
     };
-    Some(Subject::Call {
-        peer: queue_peer(shape, system),
-        act,
-    })
+    Some(Subject::Call { peer: queue_peer(shape, system), act })
 }
 
 /// Blocking reads of a list are polls; pushes are sends; the rest keeps the broker going.
 fn key_value_act(shape: &SpanShape) -> Act {
     match operation_word(shape).as_str() {
         "LPUSH" | "RPUSH" | "XADD" | "EVALSHA" | "PUBLISH" => Act::Send,
-        "BRPOP" | "BLPOP" | "BRPOPLPUSH" | "BLMOVE" | "BZPOPMIN" | "XREAD" | "XREADGROUP"
-        | "RPOP" | "LPOP" => Act::Poll,
+        "BRPOP" | "BLPOP" | "BRPOPLPUSH" | "BLMOVE" | "BZPOPMIN" | "XREAD" | "XREADGROUP" | "RPOP" | "LPOP" => {
+            Act::Poll
+        }
         _ => Act::Housekeeping,
     }
 }
 
 fn queue_peer(shape: &SpanShape, system: &str) -> Peer {
-    peer(
-        shape,
-        PeerClass::Queue,
-        system,
-        shape.messaging_destination.as_deref(),
-    )
+    peer(shape, PeerClass::Queue, system, shape.messaging_destination.as_deref())
 }
 
 fn is_aws(shape: &SpanShape) -> bool {
-    shape
-        .rpc_system
-        .as_deref()
-        .is_some_and(|system| system.starts_with("aws"))
+    shape.rpc_system.as_deref().is_some_and(|system| system.starts_with("aws"))
 }
 
 fn aws_call(shape: &SpanShape) -> Option<Subject> {
     let service = shape.rpc_service.as_deref().filter(|_| is_aws(shape));
     let method = shape.rpc_method.as_deref().unwrap_or(&shape.name);
-    if shape.s3_bucket.is_some()
-        || service == Some("S3")
-        || shape.peer_address.as_deref().is_some_and(is_s3_host)
-    {
-        let act = if vocabulary::reads_object(method) {
-            Act::Read
-        } else {
-            Act::Write
-        };
-        let peer = peer(
-            shape,
-            PeerClass::ObjectStore,
-            "s3",
-            shape.s3_bucket.as_deref(),
-        );
+    if shape.s3_bucket.is_some() || service == Some("S3") || shape.peer_address.as_deref().is_some_and(is_s3_host) {
+        let act = if vocabulary::reads_object(method) { Act::Read } else { Act::Write };
+        let peer = peer(shape, PeerClass::ObjectStore, "s3", shape.s3_bucket.as_deref());
         return Some(Subject::Call { peer, act });
     }
     match service? {
         "DynamoDB" => {
-            let peer = peer(
-                shape,
-                PeerClass::Nosql,
-                "dynamodb",
-                shape.db_collection.as_deref(),
-            );
-            Some(Subject::Call {
-                peer,
-                act: if vocabulary::reads_object(method) {
-                    Act::Read
-                } else {
-                    Act::Write
-                },
-            })
+            let peer = peer(shape, PeerClass::Nosql, "dynamodb", shape.db_collection.as_deref());
+            Some(Subject::Call { peer, act: if vocabulary::reads_object(method) { Act::Read } else { Act::Write } })
         }
         service @ ("Redshift" | "RedshiftData" | "Redshift Data" | "Athena") => {
-            Some(Subject::Call {
-                peer: peer(shape, PeerClass::Warehouse, service, None),
-                act: Act::Request,
-            })
+            Some(Subject::Call { peer: peer(shape, PeerClass::Warehouse, service, None), act: Act::Request })
         }
-        service => Some(Subject::Call {
-            peer: peer(shape, PeerClass::Service, "aws", Some(service)),
-            act: Act::Request,
-        }),
+        service => {
+            Some(Subject::Call { peer: peer(shape, PeerClass::Service, "aws", Some(service)), act: Act::Request })
+        }
     }
 }
 
 fn is_s3_host(host: &str) -> bool {
-    host.starts_with("s3.")
-        || host.starts_with("s3-")
-        || host.contains(".s3.")
-        || host.contains(".s3-")
+    host.starts_with("s3.") || host.starts_with("s3-") || host.contains(".s3.") || host.contains(".s3-")
 }
 
 fn store_call(shape: &SpanShape) -> Option<Subject> {
@@ -307,9 +219,7 @@ fn store_call(shape: &SpanShape) -> Option<Subject> {
     let system = vocabulary::db_system(sent);
     let class = store_class(sent);
     let act = match class {
-        PeerClass::Cache if vocabulary::keeps_connection(&operation_word(shape)) => {
-            Act::Housekeeping
-        }
+        PeerClass::Cache if vocabulary::keeps_connection(&operation_word(shape)) => Act::Housekeeping,
         PeerClass::Cache if vocabulary::reads_cache(&operation_word(shape)) => Act::Read,
         PeerClass::Cache => Act::Write,
         _ => match sql_verb(shape) {
@@ -320,14 +230,8 @@ fn store_call(shape: &SpanShape) -> Option<Subject> {
         },
     };
     // A Redis "namespace" is a database number, which names nothing that people know.
-    let name = shape
-        .db_namespace
-        .as_deref()
-        .filter(|_| class != PeerClass::Cache);
-    Some(Subject::Call {
-        peer: peer(shape, class, system, name),
-        act,
-    })
+    let name = shape.db_namespace.as_deref().filter(|_| class != PeerClass::Cache);
+    Some(Subject::Call { peer: peer(shape, class, system, name), act })
 }
 
 fn store_class(sent: &str) -> PeerClass {
@@ -344,15 +248,8 @@ fn sql_verb(shape: &SpanShape) -> SqlVerb {
         return vocabulary::sql_verb(operation);
     }
     // "SELECT content", "pg.query:SELECT content", "pg-pool.connect": the name is all there is.
-    let words = shape
-        .name
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .filter(|word| !word.is_empty());
-    words
-        .take(3)
-        .map(vocabulary::sql_verb)
-        .find(|verb| *verb != SqlVerb::Other)
-        .unwrap_or(SqlVerb::Other)
+    let words = shape.name.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+    words.take(3).map(vocabulary::sql_verb).find(|verb| *verb != SqlVerb::Other).unwrap_or(SqlVerb::Other)
 }
 
 /// The command of a key-value store, upper case.
@@ -360,9 +257,7 @@ fn operation_word(shape: &SpanShape) -> String {
     let text = shape.db_operation.as_deref().unwrap_or(&shape.name);
     let word = text.split_whitespace().next().unwrap_or_default();
     // Node names Redis spans "redis-GET".
-    word.rsplit_once('-')
-        .map_or(word, |(_, command)| command)
-        .to_ascii_uppercase()
+    word.rsplit_once('-').map_or(word, |(_, command)| command).to_ascii_uppercase()
 }
 
 fn peer(shape: &SpanShape, class: PeerClass, system: &str, name: Option<&str>) -> Peer {
@@ -381,10 +276,10 @@ pub fn operation(shape: &SpanShape, subject: &Subject) -> String {
         Subject::Inside => return shape.name.to_string(),
         Subject::Serve { .. } => PeerClass::Service,
         Subject::Process => {
-            return shape.messaging_destination.as_deref().map_or_else(
-                || shape.name.to_string(),
-                |queue| format!("process {queue}"),
-            );
+            return shape
+                .messaging_destination
+                .as_deref()
+                .map_or_else(|| shape.name.to_string(), |queue| format!("process {queue}"));
         }
         Subject::Call { peer, .. } => peer.class,
     };
@@ -396,25 +291,14 @@ pub fn operation(shape: &SpanShape, subject: &Subject) -> String {
             Subject::Call { act: Act::Poll, .. } => "receive".to_owned(),
             _ => shape.name.to_string(),
         },
-        PeerClass::ObjectStore => shape
-            .rpc_method
-            .as_deref()
-            .unwrap_or(&shape.name)
-            .to_owned(),
+        PeerClass::ObjectStore => shape.rpc_method.as_deref().unwrap_or(&shape.name).to_owned(),
         PeerClass::Database | PeerClass::Nosql | PeerClass::Warehouse => statement_operation(shape),
     }
 }
 
 fn request_operation(shape: &SpanShape) -> String {
-    if let Some(place) = shape
-        .http_route
-        .as_deref()
-        .or(shape.path_template.as_deref())
-    {
-        return shape
-            .http_method
-            .as_deref()
-            .map_or_else(|| place.to_owned(), |method| format!("{method} {place}"));
+    if let Some(place) = shape.http_route.as_deref().or(shape.path_template.as_deref()) {
+        return shape.http_method.as_deref().map_or_else(|| place.to_owned(), |method| format!("{method} {place}"));
     }
     match (shape.rpc_service.as_deref(), shape.rpc_method.as_deref()) {
         (Some(service), Some(method)) => format!("{service}/{method}"),
@@ -424,13 +308,7 @@ fn request_operation(shape: &SpanShape) -> String {
 }
 
 fn statement_operation(shape: &SpanShape) -> String {
-    match (
-        shape
-            .db_operation
-            .as_deref()
-            .or(shape.rpc_method.as_deref()),
-        shape.db_collection.as_deref(),
-    ) {
+    match (shape.db_operation.as_deref().or(shape.rpc_method.as_deref()), shape.db_collection.as_deref()) {
         (Some(operation), Some(collection)) => format!("{operation} {collection}"),
         (Some(operation), None) => operation.to_owned(),
         (None, _) => shape.name.to_string(),
@@ -443,19 +321,15 @@ fn statement_operation(shape: &SpanShape) -> String {
 /// there; the server does not. So on both sides a 4xx counts only when it is throttling.
 pub fn failed(shape: &SpanShape) -> bool {
     match shape.http_status {
-        429 => true,
+        429 | 500..=599 => true,
         400..=499 => false,
-        500..=599 => true,
         _ => shape.status == SpanStatus::Error && !is_expected_error(shape),
     }
 }
 
 /// Redis answers NOSCRIPT to make the client send the script: part of the protocol.
 fn is_expected_error(shape: &SpanShape) -> bool {
-    shape
-        .error_type
-        .as_deref()
-        .is_some_and(|kind| kind.contains("NOSCRIPT") || kind.contains("NoScript"))
+    shape.error_type.as_deref().is_some_and(|kind| kind.contains("NOSCRIPT") || kind.contains("NoScript"))
 }
 
 #[cfg(test)]

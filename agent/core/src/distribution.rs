@@ -34,11 +34,7 @@ impl Bucket {
     pub fn of_seconds(seconds: f64) -> Self {
         let index = (seconds.log2() * BUCKETS_PER_DOUBLING).ceil() - 1.0;
         // A NaN or an infinity falls to the lowest: `as` saturates and NaN becomes zero.
-        let index = if index.is_finite() {
-            index as i32
-        } else {
-            LOWEST
-        };
+        let index = if index.is_finite() { index as i32 } else { LOWEST };
         Self::of_index(index)
     }
 
@@ -105,19 +101,12 @@ impl Distribution {
                 self.buckets.remove(at);
             }
             self.count -= times;
-            self.sum_nanos = self
-                .sum_nanos
-                .saturating_sub(u128::from(nanos) * u128::from(times));
+            self.sum_nanos = self.sum_nanos.saturating_sub(u128::from(nanos) * u128::from(times));
         }
     }
 
     /// Adds observations of which only the bucket is known, with their sum and greatest value.
-    pub fn record_bucketed(
-        &mut self,
-        buckets: &[(Bucket, u64)],
-        sum_seconds: f64,
-        max_seconds: f64,
-    ) {
+    pub fn record_bucketed(&mut self, buckets: &[(Bucket, u64)], sum_seconds: f64, max_seconds: f64) {
         for &(bucket, times) in buckets {
             self.add(bucket, times);
         }
@@ -140,8 +129,7 @@ impl Distribution {
     }
 
     fn find(&self, bucket: Bucket) -> Result<usize, usize> {
-        self.buckets
-            .binary_search_by_key(&bucket, |&word| bucket_of(word))
+        self.buckets.binary_search_by_key(&bucket, |&word| bucket_of(word))
     }
 
     fn add(&mut self, bucket: Bucket, times: u64) {
@@ -177,7 +165,7 @@ impl Distribution {
 
     /// The greatest observation in milliseconds, or `None` when nothing was observed.
     pub fn max_ms(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.max_nanos as f64 * 1e-6)
+        (self.count > 0).then_some(self.max_nanos as f64 * 1e-6)
     }
 
     /// The `quantile` (0 to 1) in milliseconds, within [`QUANTILE_ERROR`], or `None` when nothing
@@ -189,9 +177,7 @@ impl Distribution {
             seen += count_of(word);
             if seen >= rank {
                 let middle_ms = bucket_of(word).middle_seconds() * 1e3;
-                return Some(middle_ms.min(
-                    (self.max_nanos as f64 * 1e-6).max(bucket_of(word).lower_seconds() * 1e3),
-                ));
+                return Some(middle_ms.min((self.max_nanos as f64 * 1e-6).max(bucket_of(word).lower_seconds() * 1e3)));
             }
         }
         None
@@ -199,9 +185,7 @@ impl Distribution {
 
     /// The buckets in use, ascending.
     pub fn buckets(&self) -> impl ExactSizeIterator<Item = (Bucket, u64)> {
-        self.buckets
-            .iter()
-            .map(|&word| (bucket_of(word), count_of(word)))
+        self.buckets.iter().map(|&word| (bucket_of(word), count_of(word)))
     }
 
     /// Bytes on the heap.
@@ -251,10 +235,7 @@ mod tests {
     #[test]
     fn nothing_observed_has_no_quantiles() {
         let empty = Distribution::default();
-        assert_eq!(
-            (empty.quantile_ms(0.5), empty.mean_ms(), empty.max_ms()),
-            (None, None, None)
-        );
+        assert_eq!((empty.quantile_ms(0.5), empty.mean_ms(), empty.max_ms()), (None, None, None));
     }
 
     #[test]

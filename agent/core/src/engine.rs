@@ -26,6 +26,7 @@ use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
 use crate::time::{UnixNanos, UnixSecond};
 use crate::warning::Warnings;
 use edges::Edges;
+use history::Shed;
 use members::Members;
 use metrics::Metrics;
 use processes::{ProcessId, Processes};
@@ -57,7 +58,7 @@ pub struct Engine {
     points_unused: u64,
     logs_accepted: u64,
     routes_forgotten: u64,
-    tens_dropped: u64,
+    slots_shed: u64,
     rate: view::SpanRate,
 }
 
@@ -86,7 +87,7 @@ impl Engine {
             points_unused: 0,
             logs_accepted: 0,
             routes_forgotten: 0,
-            tens_dropped: 0,
+            slots_shed: 0,
             rate: view::SpanRate::default(),
         }
     }
@@ -167,9 +168,13 @@ impl Engine {
                 flow.close(self.closed, now_second);
             }
         }
+        let edges: Vec<UnixSecond> = self.members.all().map(|(_, member)| self.window(member).1).collect();
+        for ((_, member), edge) in self.members.all_mut().zip(edges) {
+            member.infer(edge);
+        }
         self.edges.tick(self.closed, now_second);
         self.processes.tick();
-        self.signals.tick(self.now);
+        self.signals.tick(self.now, self.config.limits.signals);
         self.learn_roles();
         self.keep_under_ceiling();
         self.rate.tick(self.spans_accepted, self.now);
@@ -199,13 +204,18 @@ impl Engine {
             + self.signals.heap_bytes()
     }
 
-    /// Over the ceiling the hour of 10 s distributions goes first, edges before members.
+    /// Over the ceiling detail is given up, the least missed first, edges before members.
     fn keep_under_ceiling(&mut self) {
-        if self.heap_bytes() > self.config.limits.bytes {
-            self.tens_dropped += self.edges.drop_tens();
-        }
-        if self.heap_bytes() > self.config.limits.bytes {
-            self.tens_dropped += self.members.all_mut().map(|(_, member)| member.history.drop_tens()).sum::<u64>();
+        let now = self.now.second();
+        for what in Shed::ORDER {
+            if self.heap_bytes() <= self.config.limits.bytes {
+                return;
+            }
+            self.slots_shed += self.edges.shed(what, now);
+            self.slots_shed += self.members.all_mut().map(|(_, member)| member.history.shed(what, now)).sum::<u64>();
+            if what == Shed::OldScalars {
+                self.slots_shed += self.signals.shed();
+            }
         }
     }
 
@@ -219,7 +229,7 @@ impl Engine {
             ("metric series over the limit", self.metrics.refused),
             ("signals over the limit", self.signals.refused),
             ("classifications forgotten, with the recent spans", self.routes_forgotten),
-            ("10 s distributions given up for memory", self.tens_dropped),
+            ("slots of history given up for memory", self.slots_shed),
         ];
         let given_up = all.into_iter().filter(|(_, count)| *count > 0);
         given_up.map(|(reason, count)| ReasonCount { reason: reason.to_owned(), count }).collect()

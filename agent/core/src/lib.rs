@@ -9,7 +9,9 @@
 
 pub mod catalogue;
 pub mod classify;
+pub mod config;
 pub mod distribution;
+pub mod engine;
 pub mod id;
 pub mod observation;
 pub mod phase;
@@ -18,3 +20,4 @@ pub mod snapshot;
 pub mod text;
 pub mod tier;
 pub mod time;
+pub mod warning;

@@ -126,6 +126,7 @@ pub enum ParentPlace {
 ///
 /// A field is `None` when the client sent nothing for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "flags that clients send, independent of each other")]
 pub struct SpanShape {
     /// Hash over the resource's fingerprint and everything below, equal in every batch.
     pub fingerprint: u64,

@@ -56,17 +56,13 @@ pub struct Count {
 pub struct Slots {
     step_s: u64,
     keep: usize,
-    slots: VecDeque<(UnixSecond, Slot)>,
+    kept: VecDeque<(UnixSecond, Slot)>,
 }
 
 impl Slots {
     /// Slots of `step_s` seconds each, of which the newest `keep` spans of time are kept.
     pub fn new(step_s: u64, keep: usize) -> Self {
-        Self {
-            step_s,
-            keep,
-            slots: VecDeque::new(),
-        }
+        Self { step_s, keep, kept: VecDeque::new() }
     }
 
     /// Counts one request.
@@ -81,8 +77,7 @@ impl Slots {
     /// Takes back one request that was counted before.
     pub fn retract(&mut self, count: Count) {
         let slot = self.at(count.second);
-        slot.latency
-            .retract(count.bucket, count.nanos, count.weight);
+        slot.latency.retract(count.bucket, count.nanos, count.weight);
         if count.error {
             slot.errors = slot.errors.saturating_sub(count.weight);
         }
@@ -92,15 +87,15 @@ impl Slots {
     pub fn at(&mut self, second: UnixSecond) -> &mut Slot {
         let start = self.start_of(second);
         // Almost always the newest, or one of the few before it.
-        let place = match self.slots.iter().rposition(|(at, _)| *at <= start) {
-            Some(place) if self.slots[place].0 == start => place,
+        let place = match self.kept.iter().rposition(|(at, _)| *at <= start) {
+            Some(place) if self.kept[place].0 == start => place,
             found => {
                 let place = found.map_or(0, |before| before + 1);
-                self.slots.insert(place, (start, Slot::default()));
+                self.kept.insert(place, (start, Slot::default()));
                 place
             }
         };
-        &mut self.slots[place].1
+        &mut self.kept[place].1
     }
 
     fn start_of(&self, second: UnixSecond) -> UnixSecond {
@@ -110,13 +105,21 @@ impl Slots {
     /// Drops what is older than the retention, seen from `now`, and hands each dropped slot on.
     pub fn expire(&mut self, now: UnixSecond, mut dropped: impl FnMut(UnixSecond, Slot)) {
         let oldest = now.minus(self.step_s * self.keep as u64);
-        while let Some((start, _)) = self.slots.front()
+        while let Some((start, _)) = self.kept.front()
             && *start < oldest
         {
-            if let Some((start, slot)) = self.slots.pop_front() {
+            if let Some((start, slot)) = self.kept.pop_front() {
                 dropped(start, slot);
             }
         }
+    }
+
+    /// Drops the slots before `oldest` for good. Returns how many went.
+    pub fn drop_before(&mut self, oldest: UnixSecond) -> u64 {
+        let old = self.kept.partition_point(|(start, _)| *start < oldest);
+        self.kept.drain(..old);
+        self.kept.shrink_to_fit();
+        old as u64
     }
 
     /// The sum over all slots that begin in `from ..= to`.
@@ -129,46 +132,35 @@ impl Slots {
     }
 
     /// The slots that begin in `from ..= to`, ascending.
-    pub fn range(
-        &self,
-        from: UnixSecond,
-        to: UnixSecond,
-    ) -> impl Iterator<Item = (UnixSecond, &Slot)> {
-        let first = self.slots.partition_point(|(start, _)| *start < from);
-        self.slots
-            .range(first..)
-            .take_while(move |(start, _)| *start <= to)
-            .map(|(start, slot)| (*start, slot))
+    pub fn range(&self, from: UnixSecond, to: UnixSecond) -> impl Iterator<Item = (UnixSecond, &Slot)> {
+        let first = self.kept.partition_point(|(start, _)| *start < from);
+        self.kept.range(first..).take_while(move |(start, _)| *start <= to).map(|(start, slot)| (*start, slot))
     }
 
     /// How many slots have anything in them.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.kept.len()
     }
 
     /// Whether no slot has anything in it.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.kept.is_empty()
     }
 
     /// The newest slot's start.
     pub fn newest(&self) -> Option<UnixSecond> {
-        self.slots.back().map(|(start, _)| *start)
+        self.kept.back().map(|(start, _)| *start)
     }
 
     /// The oldest slot's start.
     pub fn oldest(&self) -> Option<UnixSecond> {
-        self.slots.front().map(|(start, _)| *start)
+        self.kept.front().map(|(start, _)| *start)
     }
 
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<(UnixSecond, Slot)>()
-            + self
-                .slots
-                .iter()
-                .map(|(_, slot)| slot.latency.heap_bytes())
-                .sum::<usize>()
+        self.kept.capacity() * size_of::<(UnixSecond, Slot)>()
+            + self.kept.iter().map(|(_, slot)| slot.latency.heap_bytes()).sum::<usize>()
     }
 }
 
@@ -177,13 +169,7 @@ mod tests {
     use super::*;
 
     fn request(second: u64, nanos: u64) -> Count {
-        Count {
-            second: UnixSecond(second),
-            bucket: Bucket::of_nanos(nanos),
-            nanos,
-            error: false,
-            weight: 1,
-        }
+        Count { second: UnixSecond(second), bucket: Bucket::of_nanos(nanos), nanos, error: false, weight: 1 }
     }
 
     #[test]
@@ -192,10 +178,8 @@ mod tests {
         for second in [105, 100, 119, 101, 112] {
             slots.record(request(second, 1_000_000));
         }
-        let counts: Vec<_> = slots
-            .range(UnixSecond(0), UnixSecond(200))
-            .map(|(at, slot)| (at.0, slot.count()))
-            .collect();
+        let counts: Vec<_> =
+            slots.range(UnixSecond(0), UnixSecond(200)).map(|(at, slot)| (at.0, slot.count())).collect();
         assert_eq!(counts, [(100, 3), (110, 2)]);
         assert_eq!(slots.sum(UnixSecond(100), UnixSecond(100)).count(), 3);
     }
@@ -215,11 +199,7 @@ mod tests {
     #[test]
     fn a_retracted_request_leaves_no_trace_in_the_counts() {
         let mut slots = Slots::new(1, 5);
-        let failed = Count {
-            error: true,
-            weight: 3,
-            ..request(7, 5_000_000)
-        };
+        let failed = Count { error: true, weight: 3, ..request(7, 5_000_000) };
         slots.record(request(7, 1_000_000));
         slots.record(failed);
         slots.retract(failed);

@@ -257,12 +257,8 @@ pub enum SignalKind {
 
 impl SignalKind {
     /// The kinds that the overview always shows, known or not.
-    pub const HEADLINES: [Self; 4] = [
-        Self::CacheHitRatio,
-        Self::ReplicaLagSeconds,
-        Self::QueueDepth,
-        Self::QueueOldestAgeSeconds,
-    ];
+    pub const HEADLINES: [Self; 4] =
+        [Self::CacheHitRatio, Self::ReplicaLagSeconds, Self::QueueDepth, Self::QueueOldestAgeSeconds];
 }
 
 /// A figure other than rate, errors and latency.

@@ -3,13 +3,10 @@
 use super::*;
 
 fn shape(kind: SpanKind, name: &str) -> SpanShape {
-    SpanShape {
-        kind,
-        name: name.into(),
-        ..SpanShape::default()
-    }
+    SpanShape { kind, name: name.into(), ..SpanShape::default() }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "fields are optional: a row reads better without Some")]
 fn text(value: &str) -> Option<Box<str>> {
     Some(value.into())
 }
@@ -33,46 +30,26 @@ fn database(system: &str, name: &str) -> SpanShape {
 
 #[test]
 fn a_server_span_is_a_request_of_the_service() {
-    assert_eq!(
-        subject(&shape(SpanKind::Server, "GET /x")),
-        Subject::Serve { store: None }
-    );
+    assert_eq!(subject(&shape(SpanKind::Server, "GET /x")), Subject::Serve { store: None });
 }
 
 #[test]
 fn a_server_span_of_a_cache_says_that_the_service_is_a_cache() {
-    let span = SpanShape {
-        db_system: text("redis"),
-        ..shape(SpanKind::Server, "GET")
-    };
-    assert_eq!(
-        subject(&span),
-        Subject::Serve {
-            store: Some(PeerClass::Cache)
-        }
-    );
+    let span = SpanShape { db_system: text("redis"), ..shape(SpanKind::Server, "GET") };
+    assert_eq!(subject(&span), Subject::Serve { store: Some(PeerClass::Cache) });
 }
 
 #[test]
 fn a_function_behind_http_serves_and_one_fed_by_a_queue_processes() {
-    let behind_http = SpanShape {
-        faas_trigger: text("http"),
-        ..shape(SpanKind::Server, "f")
-    };
-    let fed = SpanShape {
-        faas_trigger: text("pubsub"),
-        ..shape(SpanKind::Server, "f")
-    };
+    let behind_http = SpanShape { faas_trigger: text("http"), ..shape(SpanKind::Server, "f") };
+    let fed = SpanShape { faas_trigger: text("pubsub"), ..shape(SpanKind::Server, "f") };
     assert_eq!(subject(&behind_http), Subject::Serve { store: None });
     assert_eq!(subject(&fed), Subject::Process);
 }
 
 #[test]
 fn an_internal_span_is_work_inside() {
-    assert_eq!(
-        subject(&shape(SpanKind::Internal, "http receive")),
-        Subject::Inside
-    );
+    assert_eq!(subject(&shape(SpanKind::Internal, "http receive")), Subject::Inside);
 }
 
 #[test]
@@ -82,15 +59,7 @@ fn python_sqs_send_is_a_send_to_the_queue() {
         messaging_destination: text("tt-events"),
         ..shape(SpanKind::Producer, "tt-events send")
     };
-    assert_eq!(
-        called(&span),
-        (
-            PeerClass::Queue,
-            "aws_sqs".into(),
-            "tt-events".into(),
-            Act::Send
-        )
-    );
+    assert_eq!(called(&span), (PeerClass::Queue, "aws_sqs".into(), "tt-events".into(), Act::Send));
 }
 
 #[test]
@@ -117,10 +86,7 @@ fn botocore_sqs_calls_are_told_apart_by_their_method() {
 #[test]
 fn node_and_python_names_for_sqs_are_one_system() {
     for system in ["aws_sqs", "aws.sqs", "AmazonSQS"] {
-        let span = SpanShape {
-            messaging_system: text(system),
-            ..shape(SpanKind::Producer, "send")
-        };
+        let span = SpanShape { messaging_system: text(system), ..shape(SpanKind::Producer, "send") };
         assert_eq!(called(&span).1, "aws_sqs");
     }
 }
@@ -133,10 +99,7 @@ fn a_receive_is_a_poll_and_a_process_is_a_workers_request() {
         messaging_system: text("aws.sqs"),
         ..shape(SpanKind::Consumer, "tt-events receive")
     };
-    let process = SpanShape {
-        messaging_operation: Some(MessagingOperation::Process),
-        ..receive.clone()
-    };
+    let process = SpanShape { messaging_operation: Some(MessagingOperation::Process), ..receive.clone() };
     assert_eq!(called(&receive).3, Act::Poll);
     assert_eq!(subject(&process), Subject::Process);
     assert_eq!(operation(&process, &Subject::Process), "process tt-events");
@@ -149,38 +112,17 @@ fn celery_names_no_system_but_is_a_queue_and_a_worker() {
         messaging_destination: text("thumbnails"),
         ..shape(SpanKind::Producer, "apply_async/x")
     };
-    let run = SpanShape {
-        celery: true,
-        messaging_destination: text("thumbnails"),
-        ..shape(SpanKind::Consumer, "run/x")
-    };
-    assert_eq!(
-        called(&send),
-        (
-            PeerClass::Queue,
-            "celery".into(),
-            "thumbnails".into(),
-            Act::Send
-        )
-    );
+    let run =
+        SpanShape { celery: true, messaging_destination: text("thumbnails"), ..shape(SpanKind::Consumer, "run/x") };
+    assert_eq!(called(&send), (PeerClass::Queue, "celery".into(), "thumbnails".into(), Act::Send));
     assert_eq!(subject(&run), Subject::Process);
 }
 
 #[test]
 fn queue_work_on_redis_is_no_cache_work() {
-    let add = SpanShape {
-        db_system: text("redis"),
-        db_queue_work: true,
-        ..shape(SpanKind::Client, "evalsha")
-    };
-    assert_eq!(
-        called(&add),
-        (PeerClass::Queue, "redis".into(), String::new(), Act::Send)
-    );
-    let wait = SpanShape {
-        db_operation: text("BRPOP"),
-        ..add
-    };
+    let add = SpanShape { db_system: text("redis"), db_queue_work: true, ..shape(SpanKind::Client, "evalsha") };
+    assert_eq!(called(&add), (PeerClass::Queue, "redis".into(), String::new(), Act::Send));
+    let wait = SpanShape { db_operation: text("BRPOP"), ..add };
     assert_eq!(called(&wait).3, Act::Poll);
 }
 
@@ -192,28 +134,11 @@ fn s3_is_an_object_store_by_service_bucket_or_host() {
         rpc_method: text("PutObject"),
         ..shape(SpanKind::Client, "S3.PutObject")
     };
-    assert_eq!(
-        called(&python),
-        (
-            PeerClass::ObjectStore,
-            "s3".into(),
-            String::new(),
-            Act::Write
-        )
-    );
-    let node = SpanShape {
-        s3_bucket: text("b"),
-        rpc_method: text("GetObject"),
-        ..shape(SpanKind::Client, "S3.GetObject")
-    };
-    assert_eq!(
-        called(&node),
-        (PeerClass::ObjectStore, "s3".into(), "b".into(), Act::Read)
-    );
-    let plain = SpanShape {
-        peer_address: text("s3.eu-central-1.amazonaws.com"),
-        ..shape(SpanKind::Client, "GET")
-    };
+    assert_eq!(called(&python), (PeerClass::ObjectStore, "s3".into(), String::new(), Act::Write));
+    let node =
+        SpanShape { s3_bucket: text("b"), rpc_method: text("GetObject"), ..shape(SpanKind::Client, "S3.GetObject") };
+    assert_eq!(called(&node), (PeerClass::ObjectStore, "s3".into(), "b".into(), Act::Read));
+    let plain = SpanShape { peer_address: text("s3.eu-central-1.amazonaws.com"), ..shape(SpanKind::Client, "GET") };
     assert_eq!(called(&plain).0, PeerClass::ObjectStore);
 }
 
@@ -254,11 +179,7 @@ fn stores_are_sorted_by_product_under_old_and_new_names() {
         ("cache", PeerClass::Database, "cache"),
     ] {
         let span = database(system, "query");
-        assert_eq!(
-            (called(&span).0, called(&span).1.as_str()),
-            (class, under),
-            "{system}"
-        );
+        assert_eq!((called(&span).0, called(&span).1.as_str()), (class, under), "{system}");
     }
 }
 
@@ -273,10 +194,7 @@ fn statements_are_reads_writes_or_neither() {
         ("COMMIT", Act::Request),
         ("BEGIN", Act::Request),
     ] {
-        let span = SpanShape {
-            db_operation: text(operation),
-            ..database("postgresql", "x")
-        };
+        let span = SpanShape { db_operation: text(operation), ..database("postgresql", "x") };
         assert_eq!(called(&span).3, act, "{operation}");
     }
 }
@@ -304,21 +222,14 @@ fn cache_commands_are_lookups_writes_or_housekeeping() {
         ("PING", Act::Housekeeping),
         ("CLIENT", Act::Housekeeping),
     ] {
-        let span = SpanShape {
-            db_system: text("redis"),
-            ..shape(SpanKind::Client, name)
-        };
+        let span = SpanShape { db_system: text("redis"), ..shape(SpanKind::Client, name) };
         assert_eq!(called(&span).3, act, "{name}");
     }
 }
 
 #[test]
 fn a_redis_database_number_names_nothing() {
-    let span = SpanShape {
-        db_system: text("redis"),
-        db_namespace: text("1"),
-        ..shape(SpanKind::Client, "GET")
-    };
+    let span = SpanShape { db_system: text("redis"), db_namespace: text("1"), ..shape(SpanKind::Client, "GET") };
     assert_eq!(called(&span).2, "");
 }
 
@@ -330,43 +241,20 @@ fn dynamodb_through_the_aws_sdk_is_nosql() {
         rpc_method: text("GetItem"),
         ..shape(SpanKind::Client, "DynamoDB.GetItem")
     };
-    assert_eq!(
-        called(&span),
-        (
-            PeerClass::Nosql,
-            "dynamodb".into(),
-            String::new(),
-            Act::Read
-        )
-    );
+    assert_eq!(called(&span), (PeerClass::Nosql, "dynamodb".into(), String::new(), Act::Read));
 }
 
 #[test]
 fn other_clients_call_a_service_at_an_address() {
-    let http = SpanShape {
-        peer_address: text("api.example.com"),
-        peer_port: 443,
-        ..shape(SpanKind::Client, "GET")
-    };
-    assert_eq!(
-        called(&http),
-        (
-            PeerClass::Service,
-            "http".into(),
-            String::new(),
-            Act::Request
-        )
-    );
+    let http = SpanShape { peer_address: text("api.example.com"), peer_port: 443, ..shape(SpanKind::Client, "GET") };
+    assert_eq!(called(&http), (PeerClass::Service, "http".into(), String::new(), Act::Request));
     let nowhere = shape(SpanKind::Client, "GET");
     assert_eq!(subject(&nowhere), Subject::Inside);
 }
 
 #[test]
 fn metadata_lookups_at_start_are_nobodys_requests() {
-    let span = SpanShape {
-        peer_address: text("169.254.169.254"),
-        ..shape(SpanKind::Client, "GET")
-    };
+    let span = SpanShape { peer_address: text("169.254.169.254"), ..shape(SpanKind::Client, "GET") };
     assert_eq!(called(&span).3, Act::Housekeeping);
 }
 
@@ -378,57 +266,25 @@ fn operations_are_routes_summaries_and_names_never_raw_paths() {
         path_template: text("/api/v1/content/{id}"),
         ..shape(SpanKind::Server, "GET")
     };
-    assert_eq!(
-        operation(&route, &subject(&route)),
-        "GET /api/v1/content/{id}"
-    );
-    let proxied = SpanShape {
-        http_route: None,
-        ..route
-    };
-    assert_eq!(
-        operation(&proxied, &subject(&proxied)),
-        "GET /api/v1/content/{id}"
-    );
-    let grpc = SpanShape {
-        rpc_service: text("Cart"),
-        rpc_method: text("Add"),
-        ..shape(SpanKind::Server, "Cart/Add")
-    };
+    assert_eq!(operation(&route, &subject(&route)), "GET /api/v1/content/{id}");
+    let proxied = SpanShape { http_route: None, ..route };
+    assert_eq!(operation(&proxied, &subject(&proxied)), "GET /api/v1/content/{id}");
+    let grpc = SpanShape { rpc_service: text("Cart"), rpc_method: text("Add"), ..shape(SpanKind::Server, "Cart/Add") };
     assert_eq!(operation(&grpc, &subject(&grpc)), "Cart/Add");
-    let select = SpanShape {
-        db_operation: text("SELECT"),
-        db_collection: text("user_content"),
-        ..database("mysql", "x")
-    };
+    let select =
+        SpanShape { db_operation: text("SELECT"), db_collection: text("user_content"), ..database("mysql", "x") };
     assert_eq!(operation(&select, &subject(&select)), "SELECT user_content");
 }
 
 #[test]
 fn failures_are_what_the_server_would_call_failures() {
-    let http = |status, code| SpanShape {
-        status,
-        http_status: code,
-        ..shape(SpanKind::Client, "GET")
-    };
-    assert!(
-        !failed(&http(SpanStatus::Error, 404)),
-        "a client calls a 404 an error"
-    );
-    assert!(
-        !failed(&http(SpanStatus::Error, 409)),
-        "BucketAlreadyOwnedByYou"
-    );
-    assert!(
-        failed(&http(SpanStatus::Unset, 503)),
-        "a server may not set its status"
-    );
+    let http = |status, code| SpanShape { status, http_status: code, ..shape(SpanKind::Client, "GET") };
+    assert!(!failed(&http(SpanStatus::Error, 404)), "a client calls a 404 an error");
+    assert!(!failed(&http(SpanStatus::Error, 409)), "BucketAlreadyOwnedByYou");
+    assert!(failed(&http(SpanStatus::Unset, 503)), "a server may not set its status");
     assert!(failed(&http(SpanStatus::Error, 429)), "throttled");
     assert!(failed(&http(SpanStatus::Error, 0)), "no answer at all");
     assert!(!failed(&http(SpanStatus::Unset, 200)));
-    let noscript = SpanShape {
-        error_type: text("NOSCRIPT"),
-        ..http(SpanStatus::Error, 0)
-    };
+    let noscript = SpanShape { error_type: text("NOSCRIPT"), ..http(SpanStatus::Error, 0) };
     assert!(!failed(&noscript));
 }

@@ -39,11 +39,13 @@ pub(super) fn db_system(sent: &str) -> &str {
 pub(super) fn store_class(system: &str) -> StoreClass {
     match system {
         "redis" | "valkey" | "memcached" | "keydb" | "dragonfly" | "hazelcast" => StoreClass::Cache,
-        "dynamodb" | "mongodb" | "cassandra" | "scylladb" | "elasticsearch" | "opensearch"
-        | "cosmosdb" | "couchbase" | "couchdb" | "hbase" | "neo4j" | "geode" | "gcp.firestore"
-        | "firestore" | "aws.documentdb" => StoreClass::Nosql,
-        "redshift" | "snowflake" | "bigquery" | "teradata" | "vertica" | "clickhouse" | "trino"
-        | "databricks" => StoreClass::Warehouse,
+        "dynamodb" | "mongodb" | "cassandra" | "scylladb" | "elasticsearch" | "opensearch" | "cosmosdb"
+        | "couchbase" | "couchdb" | "hbase" | "neo4j" | "geode" | "gcp.firestore" | "firestore" | "aws.documentdb" => {
+            StoreClass::Nosql
+        }
+        "redshift" | "snowflake" | "bigquery" | "teradata" | "vertica" | "clickhouse" | "trino" | "databricks" => {
+            StoreClass::Warehouse
+        }
         _ => StoreClass::Database,
     }
 }
@@ -87,10 +89,9 @@ pub(super) fn sql_verb(operation: &str) -> SqlVerb {
     match upper.split_whitespace().next().unwrap_or_default() {
         // A read that locks rows is not one that a replica can serve.
         "SELECT" if upper.contains("FOR UPDATE") => SqlVerb::Write,
-        "SELECT" | "WITH" | "SHOW" | "EXPLAIN" | "VALUES" | "FETCH" | "FIND" | "AGGREGATE"
-        | "COUNT" => SqlVerb::Read,
-        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" | "UPSERT" | "CREATE" | "ALTER"
-        | "DROP" | "TRUNCATE" | "COPY" => SqlVerb::Write,
+        "SELECT" | "WITH" | "SHOW" | "EXPLAIN" | "VALUES" | "FETCH" | "FIND" | "AGGREGATE" | "COUNT" => SqlVerb::Read,
+        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" | "UPSERT" | "CREATE" | "ALTER" | "DROP" | "TRUNCATE"
+        | "COPY" => SqlVerb::Write,
         "CONNECT" | "DISCONNECT" | "PING" => SqlVerb::Connect,
         _ => SqlVerb::Other,
     }
@@ -136,9 +137,7 @@ pub(super) fn keeps_connection(command: &str) -> bool {
 
 /// Calls of an object or item store that read.
 pub(super) fn reads_object(method: &str) -> bool {
-    [
-        "Get", "Head", "List", "Query", "Scan", "BatchGet", "Describe", "Select",
-    ]
-    .iter()
-    .any(|verb| method.trim_start_matches("S3.").starts_with(verb))
+    ["Get", "Head", "List", "Query", "Scan", "BatchGet", "Describe", "Select"]
+        .iter()
+        .any(|verb| method.trim_start_matches("S3.").starts_with(verb))
 }

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::edges::Caller;
 use super::members::{Facet, MemberId};
+use super::processes::ProcessId;
 use super::ring::{Place, RecentSpan, SpanState};
 use super::routes::{Plan, Route, Tables, Target};
 use crate::classify::{Act, PeerClass};
@@ -87,7 +88,7 @@ impl Engine {
             return SpanState::Skipped;
         }
         let Some(count) = self.count_of(span, false) else { return SpanState::Skipped };
-        let process = super::processes::ProcessId(span.process);
+        let process = ProcessId(span.process);
         let target = self.tables().entry(process, Facet::Background, "work");
         self.record(span, target, count);
         SpanState::Skipped
@@ -184,7 +185,7 @@ impl Engine {
     fn is_broker_chatter(&self, span: &RecentSpan, class: PeerClass) -> bool {
         class == PeerClass::Cache
             && !span.parent.is_some()
-            && self.processes.service_of(super::processes::ProcessId(span.process)).processes.is_some()
+            && self.processes.service_of(ProcessId(span.process)).processes.is_some()
     }
 
     /// Whether a call is transport detail of another call that its process was making.
@@ -230,7 +231,8 @@ impl Engine {
 
     fn retract(&mut self, span: &RecentSpan) {
         let route = *self.routes.get(span.route);
-        let (Plan::Call { target, act, edge, .. }, Some(count)) = (route.plan, self.count_of(span, route.failed)) else {
+        let (Plan::Call { target, act, edge, .. }, Some(count)) = (route.plan, self.count_of(span, route.failed))
+        else {
             return;
         };
         self.spans_detail += 1;
@@ -246,12 +248,12 @@ impl Engine {
         }
     }
 
-    /// Two halves of a call have met: `caller` is the parent, in another process, of `callee`.
-    fn pair(&mut self, caller: &RecentSpan, callee: &RecentSpan, member: MemberId) {
-        if caller.process == callee.process {
+    /// Two halves of a call have met: `caller` is the parent, in another process, of `server`.
+    fn pair(&mut self, caller: &RecentSpan, server: &RecentSpan, member: MemberId) {
+        if caller.process == server.process {
             return;
         }
-        let service = self.processes.get(super::processes::ProcessId(caller.process)).service;
+        let service = self.processes.get(ProcessId(caller.process)).service;
         let limit = self.config.limits.edges;
         let Some(edge) = self.edges.resolve(Caller::Service(service), member, limit) else { return };
         let route = *self.routes.get(caller.route);
@@ -261,17 +263,17 @@ impl Engine {
                 if let Some(call) = self.count_of(caller, route.failed) {
                     let edge = self.edges.get_mut(edge);
                     edge.calls.record(call);
-                    edge.record_gap(call, callee.nanos());
+                    edge.record_gap(call, server.nanos());
                 }
             }
             // A balancer may pass the context on without a CLIENT span of its own: no gap is known then.
             Plan::Inside | Plan::Entry { .. } => {
-                let failed = self.routes.get(callee.route).failed;
-                if let Some(call) = self.count_of(callee, failed) {
+                let failed = self.routes.get(server.route).failed;
+                if let Some(call) = self.count_of(server, failed) {
                     self.edges.get_mut(edge).calls.record(call);
                 }
                 if let Plan::Entry { target, .. } = route.plan
-                    && caller.path_hash == callee.path_hash
+                    && caller.path_hash == server.path_hash
                     && caller.path_hash != 0
                 {
                     self.members.get_mut(target.member).evidence.proxied += 1.0;

@@ -8,7 +8,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::history::History;
+use super::history::{History, Shed};
 use super::members::MemberId;
 use super::processes::ServiceId;
 use crate::distribution::Bucket;
@@ -77,9 +77,9 @@ impl Edges {
         }
     }
 
-    /// Gives up the coarse hour of all edges. Returns the slots given up.
-    pub(crate) fn drop_tens(&mut self) -> u64 {
-        self.list.iter_mut().map(|edge| edge.calls.drop_tens()).sum()
+    /// Gives up detail of all edges. Returns how many slots went.
+    pub(crate) fn shed(&mut self, what: Shed, now: UnixSecond) -> u64 {
+        self.list.iter_mut().map(|edge| edge.calls.shed(what, now)).sum()
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {

@@ -15,6 +15,27 @@ const TENS: usize = 360;
 /// How long scalars are kept by the second.
 const SCALAR_SECONDS: usize = 3600;
 
+/// What is left of scalars when memory is short.
+const SHORT_SCALAR_SECONDS: u64 = 600;
+/// What is left of distributions by the second when memory is very short: what the screen shows.
+const SHORT_FINE_SECONDS: u64 = 75;
+
+/// What is given up when memory is short, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shed {
+    /// The hour of distributions by 10 s.
+    Tens,
+    /// Scalars older than ten minutes.
+    OldScalars,
+    /// Distributions by the second that the screen no longer shows.
+    OldSeconds,
+}
+
+impl Shed {
+    /// All of it, the least missed first.
+    pub(crate) const ORDER: [Self; 3] = [Self::Tens, Self::OldScalars, Self::OldSeconds];
+}
+
 /// One closed second in few words.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scalars {
@@ -91,11 +112,22 @@ impl History {
         }
     }
 
-    /// Gives up the coarse hour, the first thing to go when memory is short. Returns the slots given up.
-    pub(crate) fn drop_tens(&mut self) -> u64 {
-        let dropped = self.tens.len() as u64;
-        self.tens = Slots::new(10, TENS);
-        dropped
+    /// Gives up detail when memory is short. Returns how many slots went.
+    pub(crate) fn shed(&mut self, what: Shed, now: UnixSecond) -> u64 {
+        match what {
+            Shed::Tens => {
+                let dropped = self.tens.len() as u64;
+                self.tens = Slots::new(10, TENS);
+                dropped
+            }
+            Shed::OldScalars => {
+                let old = self.scalars.partition_point(|scalars| scalars.second < now.minus(SHORT_SCALAR_SECONDS));
+                self.scalars.drain(..old);
+                self.scalars.shrink_to_fit();
+                old as u64
+            }
+            Shed::OldSeconds => self.seconds.drop_before(now.minus(SHORT_FINE_SECONDS)),
+        }
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
@@ -135,8 +167,7 @@ mod tests {
         }
         history.close(UnixSecond(1009), UnixSecond(1020));
         history.close(UnixSecond(1010), UnixSecond(1021));
-        let closed: Vec<_> =
-            history.scalars(UnixSecond(0), UnixSecond(2000)).map(|scalars| scalars.second.0).collect();
+        let closed: Vec<_> = history.scalars(UnixSecond(0), UnixSecond(2000)).map(|scalars| scalars.second.0).collect();
         assert_eq!(closed, (1000..=1010).collect::<Vec<_>>());
     }
 

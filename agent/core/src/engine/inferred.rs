@@ -130,9 +130,9 @@ impl Flow {
         if !self.consumed {
             return None;
         }
-        let recent = self.recent.iter().take_while(|(second, _)| *second <= edge);
-        let balance =
-            self.balance + recent.clone().map(|(_, [sent, done])| *sent as i64 - *done as i64).sum::<i64>();
+        let upto = self.recent.partition_point(|(second, _)| *second <= edge);
+        let recent = self.recent.range(..upto);
+        let balance = self.balance + recent.clone().map(|(_, [sent, done])| *sent as i64 - *done as i64).sum::<i64>();
         let depth = u64::try_from(balance - self.least).unwrap_or(0);
         let newest_first = recent.rev().map(|(second, [sent, _])| (*second, *sent));
         let mut left = depth;

@@ -12,8 +12,10 @@ use super::history::History;
 use super::inferred::{Flow, Lookups};
 use super::processes::{Delay, ProcessId, ServiceId};
 use super::roles::{Evidence, Role, store_kind};
+use super::signals::Track;
 use crate::classify::Peer;
 use crate::slots::{Count, Slot, Slots};
+use crate::snapshot::SignalKind;
 use crate::tier::TierKind;
 use crate::time::{UnixNanos, UnixSecond};
 
@@ -72,6 +74,7 @@ pub(crate) struct Operation {
 /// What a service's own duration histogram said of one interval.
 #[derive(Clone, Debug)]
 pub(crate) struct Reported {
+    pub(crate) process: ProcessId,
     pub(crate) from: UnixNanos,
     pub(crate) to: UnixNanos,
     pub(crate) slot: Slot,
@@ -85,6 +88,8 @@ const REPORTS_KEPT_S: u64 = 300;
 const INSTANCE_SECONDS: usize = 60;
 /// Spans of 10 s kept of each operation: 5 minutes.
 const OPERATION_TENS: usize = 30;
+/// Seconds that an inferred hit rate covers.
+const HIT_WINDOW_S: u64 = 10;
 /// The operation into which the long tail falls.
 const OTHER: &str = "other";
 
@@ -107,6 +112,8 @@ pub(crate) struct Member {
     pub(crate) lookups: Lookups,
     /// What goes in and out of a queue.
     pub(crate) flow: Option<Box<Flow>>,
+    /// Signals worked out from spans, in case no metric says them.
+    pub(crate) inferred: Vec<(SignalKind, Track)>,
     by_operation: HashMap<Box<str>, u32, FixedState>,
 }
 
@@ -134,19 +141,12 @@ impl Members {
         self.folded += 1;
         let kind = identity.folded_kind();
         let folded = Identity::Folded(kind);
-        match self.by_identity.get(&folded) {
-            Some(id) => *id,
-            None => {
-                let id = self.add(folded, now);
-                self.get_mut(id).role.learn(Some((kind, "more members than the limit")));
-                id
-            }
+        if let Some(id) = self.by_identity.get(&folded) {
+            return *id;
         }
-    }
-
-    /// The member with this identity, if there is one.
-    pub(crate) fn find(&self, identity: &Identity) -> Option<MemberId> {
-        self.by_identity.get(identity).copied()
+        let id = self.add(folded, now);
+        self.get_mut(id).role.learn(Some((kind, "more members than the limit")));
+        id
     }
 
     fn add(&mut self, identity: Identity, now: UnixNanos) -> MemberId {
@@ -165,6 +165,7 @@ impl Members {
             weighted: 0.0,
             lookups: Lookups::default(),
             flow: None,
+            inferred: Vec::new(),
             by_operation: HashMap::default(),
         });
         self.by_identity.insert(identity, id);
@@ -200,7 +201,7 @@ impl Members {
             OTHER
         };
         let operations = &mut member.operations;
-        *member.by_operation.entry_ref(name).or_insert_with(|| {
+        *member.by_operation.entry(name.into()).or_insert_with(|| {
             operations.push(Operation { name: name.into(), tens: Slots::new(10, OPERATION_TENS) });
             operations.len() as u32 - 1
         })
@@ -262,12 +263,41 @@ impl Member {
         self.weighted *= 0.98;
     }
 
+    /// Works out what spans say of its signals at the end of second `edge`.
+    pub(crate) fn infer(&mut self, edge: UnixSecond) {
+        let ratio = self.lookups.hit_ratio(edge.minus(HIT_WINDOW_S - 1), edge);
+        let backlog = self.flow.as_ref().and_then(|flow| flow.backlog(edge));
+        let found = [
+            (SignalKind::CacheHitRatio, "inferred: a cache read that a store read follows is a miss", ratio),
+            (SignalKind::QueueDepth, "inferred: sends less completions", backlog.map(|backlog| backlog.depth as f64)),
+            (
+                SignalKind::QueueOldestAgeSeconds,
+                "inferred: sends less completions",
+                backlog.map(|backlog| backlog.oldest_age_s),
+            ),
+        ];
+        for (kind, how, value) in found {
+            let Some(value) = value else { continue };
+            let place = self.inferred.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+                self.inferred.push((kind, Track::new(how)));
+                self.inferred.len() - 1
+            });
+            self.inferred[place].1.push(edge.plus(1).start(), value);
+        }
+    }
+
+    /// What spans say of a signal, if anything.
+    pub(crate) fn inferred(&self, kind: SignalKind) -> Option<&Track> {
+        self.inferred.iter().find(|(known, _)| *known == kind).map(|(_, track)| track)
+    }
+
     fn heap_bytes(&self) -> usize {
         let slots = |slots: &Slots| slots.heap_bytes() + size_of::<Slots>();
         size_of::<Self>()
             + self.history.heap_bytes()
             + self.instances.iter().map(|instance| slots(&instance.seconds)).sum::<usize>()
             + self.operations.iter().map(|operation| slots(&operation.tens) + 2 * operation.name.len()).sum::<usize>()
+            + self.inferred.iter().map(|(_, track)| track.heap_bytes()).sum::<usize>()
             + self.reported.iter().map(|report| report.slot.latency.heap_bytes() + size_of::<Reported>()).sum::<usize>()
     }
 }

@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use super::Engine;
 use super::members::{Facet, Reported};
 use super::processes::ProcessId;
-use super::signals::Subject;
+use super::signals::{SignalKey, Subject};
 use crate::catalogue::{self, CATALOGUE, Meaning, Row};
 use crate::observation::{AttributeValue, Metric, MetricKind, Point, PointValue, Temporality};
 use crate::slots::Slot;
@@ -39,7 +39,6 @@ struct SeriesKey {
 
 #[derive(Clone, Debug)]
 struct Last {
-    start: UnixNanos,
     time: UnixNanos,
     total: Total,
 }
@@ -60,11 +59,19 @@ struct Growth {
 
 impl Metrics {
     pub(super) fn heap_bytes(&self) -> usize {
-        self.last.capacity() * (size_of::<(SeriesKey, Last)>() + 1) + self.last.values().map(Last::heap_bytes).sum::<usize>()
+        self.last.capacity() * (size_of::<(SeriesKey, Last)>() + 1)
+            + self.last.values().map(Last::heap_bytes).sum::<usize>()
     }
 
     /// What a point adds to its series.
-    fn growth(&mut self, key: SeriesKey, kind: MetricKind, point: &Point, limit: usize, began: UnixNanos) -> Option<Growth> {
+    fn growth(
+        &mut self,
+        key: SeriesKey,
+        kind: MetricKind,
+        point: &Point,
+        limit: usize,
+        began: UnixNanos,
+    ) -> Option<Growth> {
         let total = Total::of(point)?;
         let delta = matches!(
             kind,
@@ -77,7 +84,7 @@ impl Metrics {
             self.refused += 1;
             return None;
         }
-        let last = self.last.insert(key, Last { start: point.start, time: point.time, total: total.clone() });
+        let last = self.last.insert(key, Last { time: point.time, total: total.clone() });
         if delta {
             let from = if point.start.0 > 0 { point.start } else { last.map_or(UnixNanos(0), |last| last.time) };
             return (from.0 > 0 && from < point.time).then_some(Growth { from, to: point.time, total });
@@ -160,7 +167,8 @@ impl Engine {
             }
             for (subject, part, time, value) in levels {
                 if let Some(kind) = level_kind(row.meaning) {
-                    self.signals.report(kind, subject, part, time.min(self.now), value, row.name, &self.config.limits);
+                    let key = SignalKey { kind, subject, part };
+                    self.signals.report(key, time.min(self.now), value, row.name, self.config.limits.signals);
                 }
             }
         }
@@ -184,7 +192,10 @@ impl Engine {
                 let value = match (&point.value, metric.kind) {
                     (PointValue::Number(number), _) if number.is_finite() => Some(*number),
                     (PointValue::Number(_), _) => None,
-                    _ => self.metrics.growth(key, metric.kind, point, limit, began).and_then(|growth| growth.total.mean()),
+                    _ => self
+                        .metrics
+                        .growth(key, metric.kind, point, limit, began)
+                        .and_then(|growth| growth.total.mean()),
                 };
                 if let Some(value) = value {
                     add_level(levels, kind, subject(), part_of(&point.attributes), point.time, value * factor);
@@ -214,7 +225,14 @@ impl Engine {
                 let subject = subject();
                 if let Some(growth) = self.metrics.growth(key, metric.kind, point, limit, began) {
                     let hit = row.meaning == Meaning::CacheHits;
-                    self.signals.lookups(subject, growth.to.min(self.now), growth.total.number(), hit, row.name, &self.config.limits);
+                    self.signals.lookups(
+                        subject,
+                        growth.to.min(self.now),
+                        growth.total.number(),
+                        hit,
+                        row.name,
+                        self.config.limits.signals,
+                    );
                 }
             }
             Meaning::ServerDuration => self.take_duration(key, metric, point, factor, Facet::Serves),
@@ -226,12 +244,15 @@ impl Engine {
     fn take_duration(&mut self, key: SeriesKey, metric: &Metric, point: &Point, factor: f64, facet: Facet) {
         let (limit, began) = (self.config.limits.series, self.started);
         let Some(growth) = self.metrics.growth(key, metric.kind, point, limit, began) else { return };
-        let known = &mut self.processes.get_mut(key.process).duration_row;
         // A service may send the old and the new metric for the same requests: the first listed counts.
-        if *known.get_or_insert(key.row) < key.row {
+        let family = |row: usize| CATALOGUE[row].name.split('.').next();
+        let known = &mut self.processes.get_mut(key.process).duration_rows;
+        if known.iter().any(|row| *row < key.row && family(*row) == family(key.row)) {
             return;
         }
-        *known = Some(key.row);
+        if !known.contains(&key.row) {
+            known.push(key.row);
+        }
         let Total::Histogram(buckets) = growth.total else { return };
         if buckets.count == 0 {
             return;
@@ -244,15 +265,13 @@ impl Engine {
         let target = self.tables().entry(key.process, facet, "reported");
         let member = self.members.get_mut(target.member);
         member.last_seen = self.now;
-        match member.reported.iter_mut().rev().find(|report| report.to == growth.to && report.from == growth.from) {
-            Some(report) => {
-                report.slot.merge(&slot);
-                report.quantile_error = match (report.quantile_error, quantile_error) {
-                    (Some(one), Some(other)) => Some(one.max(other)),
-                    _ => None,
-                };
-            }
-            None => member.reported.push_back(Reported { from: growth.from, to: growth.to, slot, quantile_error }),
+        let same = |report: &&mut Reported| report.process == key.process && report.to == growth.to;
+        if let Some(report) = member.reported.iter_mut().rev().find(same) {
+            report.slot.merge(&slot);
+            report.quantile_error = report.quantile_error.zip(quantile_error).map(|(one, other)| one.max(other));
+        } else {
+            let (from, to) = (growth.from, growth.to);
+            member.reported.push_back(Reported { process: key.process, from, to, slot, quantile_error });
         }
     }
 }

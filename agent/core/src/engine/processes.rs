@@ -32,8 +32,8 @@ pub(crate) struct Process {
     /// The longest pause between two batches, lately.
     pub(crate) pause_nanos: f64,
     pub(crate) delay: Delay,
-    /// The row of the catalogue by which its duration histograms are read: the first wins.
-    pub(crate) duration_row: Option<usize>,
+    /// The rows of the catalogue by which its duration histograms are read.
+    pub(crate) duration_rows: Vec<usize>,
     /// Requests in progress as it reports them, by series, with the time of the report.
     pub(crate) active_requests: Vec<(u64, UnixNanos, f64)>,
 }
@@ -104,14 +104,12 @@ impl Processes {
 
     fn fold(&mut self, now: UnixNanos) -> ProcessId {
         let folded = Resource { service_name: "other".into(), ..Resource::default() };
-        match self.by_fingerprint.get(&folded.fingerprint) {
-            Some(id) => *id,
-            None => {
-                let id = self.add(folded, now);
-                self.by_fingerprint.insert(0, id);
-                id
-            }
+        if let Some(id) = self.by_fingerprint.get(&folded.fingerprint) {
+            return *id;
         }
+        let id = self.add(folded, now);
+        self.by_fingerprint.insert(0, id);
+        id
     }
 
     fn add(&mut self, resource: Resource, now: UnixNanos) -> ProcessId {
@@ -127,7 +125,7 @@ impl Processes {
             last_seen: now,
             pause_nanos: 0.0,
             delay: Delay::default(),
-            duration_row: None,
+            duration_rows: Vec::new(),
             active_requests: Vec::new(),
         });
         id

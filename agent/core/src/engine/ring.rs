@@ -96,12 +96,15 @@ impl Ring {
 
     /// Puts a span in and links it with what is there of its family. The second value says whether
     /// children of it had come before.
-    pub(super) fn insert(&mut self, span: &Span, kind: SpanKind, process: u32, route: u32, weight: u32) -> (Place, bool) {
+    pub(super) fn insert(
+        &mut self,
+        span: &Span,
+        kind: SpanKind,
+        process: u32,
+        route: u32,
+        weight: u32,
+    ) -> (Place, bool) {
         let place = Place(self.next);
-        self.next = self.next.wrapping_add(1);
-        if self.next == NOWHERE.0 {
-            self.next = 0;
-        }
         let own_key = key(span.trace, span.id);
         let newest_child = self.waiting.remove(&own_key).filter(|child| self.holds(*child));
         let mut entry = RecentSpan {
@@ -133,6 +136,10 @@ impl Ring {
         }
         self.put(place, entry);
         self.by_id.insert(own_key, place);
+        self.next = self.next.wrapping_add(1);
+        if self.next == NOWHERE.0 {
+            self.next = 0;
+        }
         (place, newest_child.is_some())
     }
 

@@ -31,6 +31,8 @@ const ENOUGH_LOOKS: f32 = 4.0;
 pub(crate) const PROXY_SHARE: f32 = 0.8;
 /// Reads at an address before "only reads" means anything.
 const ENOUGH_READS: f32 = 5.0;
+/// Services that may answer at one address.
+const PAIRS_KEPT: usize = 64;
 /// Calls to a peer before "no SERVER span of it arrives" means anything.
 const ENOUGH_CALLS: f32 = 3.0;
 /// Ticks after the first call before a peer may be called external: its spans may come in later batches.
@@ -80,10 +82,10 @@ impl Evidence {
 
     /// Takes note of a SERVER span that answered a call to this peer.
     pub(crate) fn pair(&mut self, with: MemberId) {
-        match self.paired.iter_mut().find(|(member, _)| *member == with) {
-            Some((_, count)) => *count += 1.0,
-            None if self.paired.len() < 64 => self.paired.push((with, 1.0)),
-            None => {}
+        if let Some((_, count)) = self.paired.iter_mut().find(|(member, _)| *member == with) {
+            *count += 1.0;
+        } else if self.paired.len() < PAIRS_KEPT {
+            self.paired.push((with, 1.0));
         }
     }
 
@@ -143,11 +145,7 @@ pub(crate) struct Surroundings {
 }
 
 /// The kind of a service that takes requests, or `None` while too little was seen.
-pub(crate) fn service_kind(
-    name: &str,
-    evidence: &Evidence,
-    around: Surroundings,
-) -> Option<(TierKind, &'static str)> {
+pub(crate) fn service_kind(name: &str, evidence: &Evidence, around: Surroundings) -> Option<(TierKind, &'static str)> {
     if let Some(store) = evidence.store {
         return Some((store_kind(store), "its own spans"));
     }
@@ -220,7 +218,10 @@ pub(crate) fn database_kind(address: &str, evidence: &Evidence, others_write: bo
 fn names_replica(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.contains(".cluster-ro-")
-        || names_any(host, &["ro", "replica", "replicas", "reader", "read", "readonly", "standby", "secondary", "slave"])
+        || names_any(
+            host,
+            &["ro", "replica", "replicas", "reader", "read", "readonly", "standby", "secondary", "slave"],
+        )
 }
 
 /// The kind of a peer that is called like a service, or `None` while it may yet turn out to be one.

@@ -124,8 +124,7 @@ fn plan(shape: &SpanShape, process: ProcessId, tables: &mut Tables<'_>) -> Plan 
             let member = tables.peer(peer);
             let operation = tables.members.operation(member, &operation, tables.limits.operations);
             let caller = Caller::Service(tables.processes.get(process).service);
-            let edge =
-                if act.counts() { tables.edges.resolve(caller, member, tables.limits.edges) } else { None };
+            let edge = if act.counts() { tables.edges.resolve(caller, member, tables.limits.edges) } else { None };
             let said = shape.tier.as_deref().and_then(TierKind::from_name);
             let evidence = &mut tables.members.get_mut(member).evidence;
             evidence.said = evidence.said.or(said);

@@ -11,13 +11,14 @@ use hashbrown::HashMap;
 
 use super::processes::ProcessId;
 use crate::catalogue::About;
-use crate::config::Limits;
 use crate::observation::{AttributeValue, Resource};
 use crate::snapshot::{SignalKind, TREND_SECONDS};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 
 /// Reports kept of each signal: an hour at one a second.
 const REPORTS_KEPT: usize = 3600;
+/// Reports that are left of each signal when memory is short.
+const REPORTS_KEPT_WHEN_SHORT: usize = 120;
 /// A signal that was not reported for so long is dropped.
 const FORGOTTEN_AFTER_S: f64 = 600.0;
 /// Hits and misses of the last so many seconds make a hit rate.
@@ -137,32 +138,15 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Takes note of a report.
-    pub(crate) fn report(
-        &mut self,
-        kind: SignalKind,
-        subject: Subject,
-        part: Box<str>,
-        time: UnixNanos,
-        value: f64,
-        source: &'static str,
-        limits: &Limits,
-    ) {
+    pub(crate) fn report(&mut self, key: SignalKey, time: UnixNanos, value: f64, source: &'static str, limit: usize) {
         if !value.is_finite() {
             return;
         }
-        let key = SignalKey { kind, subject, part };
-        if !self.tracks.contains_key(&key) && self.tracks.len() >= limits.signals {
+        if !self.tracks.contains_key(&key) && self.tracks.len() >= limit {
             self.refused += 1;
             return;
         }
-        let track = self.tracks.entry(key).or_insert_with(|| Track { source, reports: VecDeque::new() });
-        if track.reports.back().is_some_and(|(last, _)| *last >= time) {
-            return;
-        }
-        track.reports.push_back((time, value));
-        if track.reports.len() > REPORTS_KEPT {
-            track.reports.pop_front();
-        }
+        self.tracks.entry(key).or_insert_with(|| Track::new(source)).push(time, value);
     }
 
     /// Takes note of hits, or of misses, counted up to `time`.
@@ -173,9 +157,9 @@ impl Signals {
         count: f64,
         hit: bool,
         source: &'static str,
-        limits: &Limits,
+        limit: usize,
     ) {
-        if !self.hits.contains_key(&subject) && self.hits.len() >= limits.signals {
+        if !self.hits.contains_key(&subject) && self.hits.len() >= limit {
             self.refused += 1;
             return;
         }
@@ -193,7 +177,7 @@ impl Signals {
     }
 
     /// Makes hit rates of what was counted, and forgets what is no longer reported.
-    pub(crate) fn tick(&mut self, now: UnixNanos) {
+    pub(crate) fn tick(&mut self, now: UnixNanos, limit: usize) {
         let mut rates = Vec::new();
         for (subject, hits) in &mut self.hits {
             while hits.counts.len() > 2
@@ -215,7 +199,8 @@ impl Signals {
             }
         }
         for (subject, time, rate, source) in rates {
-            self.report(SignalKind::CacheHitRatio, subject, "".into(), time, rate, source, &Limits::default());
+            let key = SignalKey { kind: SignalKind::CacheHitRatio, subject, part: "".into() };
+            self.report(key, time, rate, source, limit);
         }
         self.tracks.retain(|_, track| track.age_s(now).is_some_and(|age| age < FORGOTTEN_AFTER_S));
         self.hits.retain(|_, hits| {
@@ -223,18 +208,50 @@ impl Signals {
         });
     }
 
+    /// Gives up all but the last minutes of reports. Returns how many went.
+    pub(crate) fn shed(&mut self) -> u64 {
+        self.tracks.values_mut().map(Track::shed).sum()
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = (&SignalKey, &Track)> {
         self.tracks.iter()
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
-        let track = |track: &Track| track.reports.capacity() * size_of::<(UnixNanos, f64)>() + size_of::<Track>() + 128;
+        let track = |track: &Track| track.heap_bytes() + size_of::<Track>() + 128;
         self.tracks.values().map(track).sum::<usize>()
             + self.hits.values().map(|hits| hits.counts.capacity() * 24 + 128).sum::<usize>()
     }
 }
 
 impl Track {
+    pub(crate) fn new(source: &'static str) -> Self {
+        Self { source, reports: VecDeque::new() }
+    }
+
+    /// Takes note of a report; one that is not newer than the last is left out.
+    pub(crate) fn push(&mut self, time: UnixNanos, value: f64) {
+        if self.reports.back().is_some_and(|(last, _)| *last >= time) {
+            return;
+        }
+        self.reports.push_back((time, value));
+        if self.reports.len() > REPORTS_KEPT {
+            self.reports.pop_front();
+        }
+    }
+
+    fn shed(&mut self) -> u64 {
+        let old = self.reports.len().saturating_sub(REPORTS_KEPT_WHEN_SHORT);
+        self.reports.drain(..old);
+        self.reports.shrink_to_fit();
+        old as u64
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.reports.capacity() * size_of::<(UnixNanos, f64)>()
+    }
+
     /// The latest value.
     pub(crate) fn value(&self) -> Option<f64> {
         self.reports.back().map(|(_, value)| *value)
@@ -322,17 +339,12 @@ mod tests {
     #[test]
     fn hits_and_misses_make_a_rate_over_the_last_seconds() {
         let mut signals = Signals::default();
-        let subject = Subject {
-            about: About::Cache,
-            process: ProcessId(0),
-            address: "c".into(),
-            port: 1,
-            name: "".into(),
-        };
+        let subject =
+            Subject { about: About::Cache, process: ProcessId(0), address: "c".into(), port: 1, name: "".into() };
         let at = UnixNanos::from_seconds(100);
-        signals.lookups(subject.clone(), at, 90.0, true, "cache.hits", &Limits::default());
-        signals.lookups(subject, at, 10.0, false, "cache.misses", &Limits::default());
-        signals.tick(UnixNanos::from_seconds(101));
+        signals.lookups(subject.clone(), at, 90.0, true, "cache.hits", 100);
+        signals.lookups(subject, at, 10.0, false, "cache.misses", 100);
+        signals.tick(UnixNanos::from_seconds(101), 100);
         let (_, rate) = signals.all().next().unwrap();
         assert_eq!(rate.value(), Some(0.9));
     }

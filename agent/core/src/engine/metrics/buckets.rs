@@ -10,6 +10,8 @@ use crate::observation::PointValue;
 
 /// Scale of our own buckets.
 const OUR_SCALE: i32 = 5;
+/// Boundaries that differ by less than this, in buckets, are the same: floating point makes no finer.
+const BOUNDARY_SLACK: f64 = 1e-6;
 /// A bucket whose upper bound is more than this times its lower is wide.
 const WIDE: f64 = 4.0;
 /// Share of observations in one wide bucket above which no quantile can be read.
@@ -62,7 +64,8 @@ impl Buckets {
         let (count, sum) = (self.count - last.count.min(self.count), self.sum - last.sum);
         match (&self.layout, &last.layout) {
             (Layout::Explicit(bounds), Layout::Explicit(last_bounds)) if bounds == last_bounds => {
-                let counts = self.counts.iter().zip(&last.counts).map(|(now, last)| now.saturating_sub(*last)).collect();
+                let counts =
+                    self.counts.iter().zip(&last.counts).map(|(now, last)| now.saturating_sub(*last)).collect();
                 Self { count, sum, counts, ..self }
             }
             (
@@ -153,11 +156,12 @@ fn rescale(offset: i32, counts: &[u64], by: i32) -> (i32, Vec<u64>) {
     (first, merged)
 }
 
-/// Spreads a bucket's count evenly over the buckets of ours that it covers.
+/// Spreads a bucket's count evenly over the buckets of ours that it covers, in part or in full.
 fn spread(lower: f64, upper: f64, count: u64, fine: &mut Vec<(Bucket, u64)>) {
-    let last = ours(upper) - 1;
+    let boundary = |seconds: f64| seconds.max(1e-9).log2() * f64::from(1 << OUR_SCALE);
+    let last = (boundary(upper) - BOUNDARY_SLACK).ceil() as i32 - 1;
     // A bucket from zero says nothing of how small its observations are: it is put at its upper end.
-    let first = if lower > 0.0 { ours(lower) } else { last };
+    let first = if lower > 0.0 { (boundary(lower) + BOUNDARY_SLACK).floor() as i32 } else { last };
     let width = (last - first).max(0) + 1;
     let mut given = 0;
     for step in 1..=width {
@@ -169,17 +173,11 @@ fn spread(lower: f64, upper: f64, count: u64, fine: &mut Vec<(Bucket, u64)>) {
     }
 }
 
-/// The index, at our scale, of the boundary at or nearest to `seconds`.
-fn ours(seconds: f64) -> i32 {
-    (seconds.max(1e-9).log2() * f64::from(1 << OUR_SCALE)).round() as i32
-}
-
 fn quantile_error(ranges: &[(f64, f64, u64)]) -> Option<f64> {
     let total: u64 = ranges.iter().map(|(.., count)| count).sum();
     let is_wide = |lower: f64, upper: f64| upper > lower.max(1e-9) * WIDE;
-    let blind = ranges
-        .iter()
-        .any(|&(lower, upper, count)| is_wide(lower, upper) && count as f64 > NEARLY_ALL * total as f64);
+    let blind =
+        ranges.iter().any(|&(lower, upper, count)| is_wide(lower, upper) && count as f64 > NEARLY_ALL * total as f64);
     if blind {
         return None;
     }

@@ -1,0 +1,221 @@
+//! Warnings: plain rules on what a snapshot says, each mapped to a phase with its remedy.
+//!
+//! The rules are data, in [`rules::RULES`]. Each is judged once a second against every tier or signal
+//! it speaks of. It opens when it held in `raise.0` of the last `raise.1` seconds, and closes when its
+//! easier "still bad" bound has not held for [`CLEAR_AFTER_S`], so that nothing flaps. What is usual
+//! for a tier is the median of the last five minutes, less the last half minute; while a warning is
+//! open on it, what was usual before stays the measure.
+//!
+//! A tier that is slow because one that it calls is slow gets no warning of its own: it is named in
+//! the evidence of the one that it waits for.
+
+mod findings;
+mod rules;
+mod usual;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use rules::{RULES, Rule, Watch};
+
+use crate::snapshot::{Severity, Snapshot, TierState, WarningView};
+use findings::Finding;
+use usual::Usual;
+
+/// An open warning closes when it has not been bad for so long.
+const CLEAR_AFTER_S: u64 = 10;
+/// Ended warnings are shown for so long.
+const ENDED_SHOWN_FOR_MS: u64 = 300_000;
+/// Ended warnings that are kept.
+const ENDED_KEPT: usize = 20;
+/// A warning that was explained by a deeper one stays out of sight for so long after.
+const HIDDEN_FOR_MS: u64 = 15_000;
+
+/// The state of all warnings.
+#[derive(Debug, Default)]
+pub struct Warnings {
+    states: BTreeMap<Subject, State>,
+    usual: Usual,
+    ended: VecDeque<WarningView>,
+}
+
+/// What a warning is about: the rule's place in the table, and the tier's and part's names.
+type Subject = (usize, String);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last judgements, newest in the lowest bit.
+    bits: u64,
+    judged: u32,
+    open: Option<WarningView>,
+    last_bad_ms: u64,
+    /// When it was last explained by a warning on a tier that this one calls.
+    explained_ms: Option<u64>,
+    seen_ms: u64,
+}
+
+impl Warnings {
+    /// Judges a snapshot: writes the open warnings and those that ended lately into it, and marks the tiers.
+    pub fn judge(&mut self, snapshot: &mut Snapshot) {
+        let now_ms = snapshot.at_unix_ms;
+        for (index, rule) in RULES.iter().enumerate() {
+            for (subject, finding) in findings::find(rule, snapshot, &self.usual) {
+                self.step((index, subject), rule, finding, now_ms);
+            }
+        }
+        self.close_what_vanished(now_ms);
+        self.explain(snapshot, now_ms);
+        let open: BTreeSet<&str> =
+            self.states.values().filter_map(|state| state.open.as_ref()).map(|open| open.tier.as_str()).collect();
+        self.usual.observe(snapshot, &open);
+        self.write(snapshot, now_ms);
+    }
+
+    fn step(&mut self, subject: Subject, rule: &Rule, finding: Finding, now_ms: u64) {
+        let state = self.states.entry(subject).or_default();
+        state.seen_ms = now_ms;
+        state.bits = (state.bits << 1) | u64::from(finding.bad);
+        state.judged = (state.judged + 1).min(64);
+        if finding.bad || (state.open.is_some() && finding.still_bad) {
+            state.last_bad_ms = now_ms;
+        }
+        let (of, last) = rule.raise;
+        let recent = state.bits & ((1 << last) - 1);
+        match &mut state.open {
+            None if finding.bad && recent.count_ones() >= of => {
+                let first_bad = u64::from(recent.ilog2()) * 1000;
+                state.open = Some(WarningView {
+                    rule: rule.name.to_owned(),
+                    tier: finding.tier,
+                    title: rule.title.to_owned(),
+                    severity: finding.severity,
+                    phase: rule.phase,
+                    evidence: finding.evidence,
+                    remedy_now: rule.now.to_owned(),
+                    remedy_for_good: rule.for_good.to_owned(),
+                    since_unix_ms: now_ms.saturating_sub(first_bad),
+                    ended_unix_ms: None,
+                });
+            }
+            Some(open) => {
+                // While open it only gets worse; it takes a new onset to be mild again.
+                open.severity = open.severity.max(finding.severity);
+                if finding.bad || finding.still_bad {
+                    open.evidence = finding.evidence;
+                }
+            }
+            None => {}
+        }
+        if now_ms.saturating_sub(state.last_bad_ms) >= CLEAR_AFTER_S * 1000 {
+            self.ended.extend(end(state, now_ms));
+        }
+    }
+
+    /// A tier or signal that is gone can no longer be judged: its warning ends.
+    fn close_what_vanished(&mut self, now_ms: u64) {
+        for state in self.states.values_mut() {
+            if now_ms.saturating_sub(state.seen_ms) >= CLEAR_AFTER_S * 1000 {
+                self.ended.extend(end(state, now_ms));
+            }
+        }
+        self.states.retain(|_, state| now_ms.saturating_sub(state.seen_ms) < 60_000);
+        while self.ended.len() > ENDED_KEPT
+            || self
+                .ended
+                .front()
+                .and_then(|ended| ended.ended_unix_ms)
+                .is_some_and(|at| at + ENDED_SHOWN_FOR_MS < now_ms)
+        {
+            self.ended.pop_front();
+        }
+    }
+
+    /// Hides a latency or error warning of a tier that calls, by whatever way, a tier with the same one.
+    fn explain(&mut self, snapshot: &Snapshot, now_ms: u64) {
+        let spreading = |subject: &Subject| RULES[subject.0].spreads;
+        let open: Vec<(Subject, String, String)> = self
+            .states
+            .iter()
+            .filter(|(subject, _)| spreading(subject))
+            .filter_map(|(subject, state)| {
+                state.open.as_ref().map(|open| (subject.clone(), open.rule.clone(), open.tier.clone()))
+            })
+            .collect();
+        let mut callers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (subject, rule, tier) in &open {
+            let below = reachable(snapshot, tier);
+            let cause = open
+                .iter()
+                .find(|(_, other_rule, other)| other_rule == rule && other != tier && below.contains(other.as_str()));
+            if let Some((.., cause)) = cause {
+                callers.entry(cause.clone()).or_default().push(tier.clone());
+                if let Some(state) = self.states.get_mut(subject) {
+                    state.explained_ms = Some(now_ms);
+                }
+            }
+        }
+        for (subject, _, tier) in &open {
+            let waiting = callers.get(tier);
+            if let (Some(waiting), Some(open)) =
+                (waiting, self.states.get_mut(subject).and_then(|state| state.open.as_mut()))
+            {
+                open.evidence.retain(|line| !line.starts_with("waiting for it: "));
+                open.evidence.push(format!("waiting for it: {}", waiting.join(", ")));
+            }
+        }
+    }
+
+    fn write(&self, snapshot: &mut Snapshot, now_ms: u64) {
+        let open = |rule: &str, tier: &str| {
+            self.states
+                .values()
+                .filter_map(|state| state.open.as_ref())
+                .any(|open| open.rule == rule && open.tier == tier)
+        };
+        let is_hidden = |state: &State| state.explained_ms.is_some_and(|at| now_ms.saturating_sub(at) < HIDDEN_FOR_MS);
+        let mut shown: Vec<WarningView> = self
+            .states
+            .iter()
+            .filter(|(_, state)| !is_hidden(state))
+            .filter_map(|((rule, _), state)| state.open.as_ref().map(|view| (&RULES[*rule], view)))
+            .filter(|(rule, view)| rule.unless.is_none_or(|other| !open(other, &view.tier)))
+            .map(|(_, view)| view.clone())
+            .collect();
+        shown.sort_by(|one, other| (other.severity, one.since_unix_ms).cmp(&(one.severity, other.since_unix_ms)));
+        for warning in &shown {
+            let state = match warning.severity {
+                Severity::Warning => TierState::Warning,
+                Severity::Critical => TierState::Critical,
+            };
+            for tier in snapshot.tiers.iter_mut().filter(|tier| tier.id == warning.tier) {
+                tier.state = tier.state.max(state);
+            }
+        }
+        shown.extend(self.ended.iter().rev().cloned());
+        snapshot.warnings = shown;
+    }
+}
+
+/// Ends an open warning, if it is one that was shown.
+fn end(state: &mut State, now_ms: u64) -> Option<WarningView> {
+    let hidden = state.explained_ms.take().is_some();
+    let mut ended = state.open.take()?;
+    ended.ended_unix_ms = Some(state.last_bad_ms.min(now_ms));
+    (!hidden).then_some(ended)
+}
+
+/// The tiers that a tier calls, and those that they call, and so on.
+fn reachable<'a>(snapshot: &'a Snapshot, from: &'a str) -> BTreeSet<&'a str> {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(tier) = open.pop() {
+        for edge in snapshot.edges.iter().filter(|edge| edge.from == tier) {
+            if seen.insert(edge.to.as_str()) {
+                open.push(&edge.to);
+            }
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! The rules, as data. To add one, add a row, and a scenario to the tests beside it.
+
+use crate::phase::Phase;
+use crate::snapshot::SignalKind;
+use crate::tier::TierKind;
+
+/// One rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its name, kebab-case.
+    pub name: &'static str,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// The kinds of tier it speaks of.
+    pub kinds: &'static [TierKind],
+    /// What it looks at.
+    pub watch: Watch,
+    /// It opens when it held in so many of the last so many seconds (at most 64).
+    pub raise: (u32, u32),
+    /// The phase whose wall this is.
+    pub phase: Option<Phase>,
+    /// What to do now.
+    pub now: &'static str,
+    /// What to do for good.
+    pub for_good: &'static str,
+    /// Callers of the tier show it too: only the deepest tier is warned of.
+    pub spreads: bool,
+    /// Not shown while this other rule is open on the same tier.
+    pub unless: Option<&'static str>,
+}
+
+/// What a rule looks at, with its bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Watch {
+    /// A ratio under a bound that is not on its way up.
+    Low {
+        /// The signal.
+        signal: SignalKind,
+        /// Bad below this.
+        below: f64,
+        /// Critical below this.
+        critical: f64,
+        /// Judged only with so many requests a second.
+        at_least_per_second: f64,
+    },
+    /// A ratio so far under what is usual for it.
+    Falling {
+        /// The signal.
+        signal: SignalKind,
+        /// Bad when it fell by this.
+        by: f64,
+        /// Critical when it fell by this.
+        critical: f64,
+        /// Judged only with so many requests a second.
+        at_least_per_second: f64,
+    },
+    /// A level over a bound, or growing so fast once it is over a lower one.
+    HighOrGrowing {
+        /// The signal.
+        signal: SignalKind,
+        /// Bad above this.
+        above: f64,
+        /// Critical above this.
+        critical: f64,
+        /// Bad above this when growing ...
+        growing_above: f64,
+        /// ... by so much a second.
+        growing_per_second: f64,
+    },
+    /// Latency so many times what is usual: at the 90th and at the 95th percentile.
+    SlowerThanUsual {
+        /// Bad at so many times the usual.
+        times: f64,
+        /// Critical at so many times the usual.
+        critical: f64,
+        /// And by at least so many milliseconds.
+        by_ms: f64,
+        /// Judged only with so many requests in the window.
+        at_least: f64,
+    },
+    /// A share of failures so far above what is usual.
+    MoreErrorsThanUsual {
+        /// Bad when the ratio rose by this.
+        by: f64,
+        /// Critical when the ratio rose by this.
+        critical: f64,
+        /// Judged only with so many failures in the window.
+        at_least: f64,
+    },
+    /// One of several instances takes nearly all requests.
+    OneInstance {
+        /// Bad at this share.
+        share: f64,
+        /// Judged only with so many requests a second.
+        at_least_per_second: f64,
+    },
+    /// One of several zones takes nearly all requests.
+    OneZone {
+        /// Bad at this share.
+        share: f64,
+        /// Judged only with so many requests a second.
+        at_least_per_second: f64,
+    },
+}
+
+use TierKind::{
+    App, Cache, DbPrimary, DbReplica, Edge, External, Lb, Nosql, ObjectStore, Queue, Warehouse, Web, Worker,
+};
+
+const SLOWER: Watch = Watch::SlowerThanUsual { times: 1.5, critical: 4.0, by_ms: 3.0, at_least: 30.0 };
+const FAILING: Watch = Watch::MoreErrorsThanUsual { by: 0.02, critical: 0.2, at_least: 5.0 };
+
+/// A rule on latency for some kinds; the next rows differ in phase and remedy only.
+const fn slower(kinds: &'static [TierKind], phase: Option<Phase>, now: &'static str, for_good: &'static str) -> Rule {
+    Rule {
+        name: "latency-above-usual",
+        title: "slower than usual",
+        kinds,
+        watch: SLOWER,
+        raise: (5, 8),
+        phase,
+        now,
+        for_good,
+        spreads: true,
+        unless: None,
+    }
+}
+
+const fn failing(kinds: &'static [TierKind], phase: Option<Phase>, now: &'static str, for_good: &'static str) -> Rule {
+    Rule {
+        name: "errors-above-usual",
+        title: "more errors than usual",
+        kinds,
+        watch: FAILING,
+        raise: (5, 8),
+        phase,
+        now,
+        for_good,
+        spreads: true,
+        unless: None,
+    }
+}
+
+/// All rules.
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: "replica-lag",
+        title: "replica lag",
+        kinds: &[DbReplica],
+        watch: Watch::HighOrGrowing {
+            signal: SignalKind::ReplicaLagSeconds,
+            above: 5.0,
+            critical: 30.0,
+            growing_above: 1.5,
+            growing_per_second: 0.3,
+        },
+        raise: (4, 6),
+        phase: Some(Phase::DatabaseReads),
+        now: "route reads by lag; stop the long query or batch that holds replay back",
+        for_good: "another or a bigger replica; reports elsewhere; Aurora replicas",
+        spreads: false,
+        unless: None,
+    },
+    Rule {
+        name: "cache-hit-rate-falling",
+        title: "cache hit rate falling",
+        kinds: &[Cache, Edge],
+        watch: Watch::Falling { signal: SignalKind::CacheHitRatio, by: 0.15, critical: 0.4, at_least_per_second: 2.0 },
+        raise: (4, 6),
+        phase: Some(Phase::DatabaseReads),
+        now: "was it flushed or restarted? warm it up; coalesce equal misses; watch the database",
+        for_good: "jitter on TTLs, lazy load with write-through, more memory against evictions (ElastiCache)",
+        spreads: false,
+        unless: None,
+    },
+    Rule {
+        name: "cache-hit-rate-low",
+        title: "cache hit rate low",
+        kinds: &[Cache, Edge],
+        watch: Watch::Low { signal: SignalKind::CacheHitRatio, below: 0.5, critical: 0.2, at_least_per_second: 5.0 },
+        raise: (25, 30),
+        phase: Some(Phase::DatabaseReads),
+        now: "look at TTLs, key names and evictions: what is read is not what is kept",
+        for_good: "cache the hot reads and sessions (ElastiCache); size memory by the working set",
+        spreads: false,
+        unless: Some("cache-hit-rate-falling"),
+    },
+    Rule {
+        name: "queue-backlog",
+        title: "queue backlog",
+        kinds: &[Queue],
+        watch: Watch::HighOrGrowing {
+            signal: SignalKind::QueueOldestAgeSeconds,
+            above: 60.0,
+            critical: 300.0,
+            growing_above: 8.0,
+            growing_per_second: 0.4,
+        },
+        raise: (5, 8),
+        phase: Some(Phase::Writes),
+        now: "are the workers alive? add some; park the message that fails again and again",
+        for_good: "scale workers on backlog per instance; dead-letter queue; idempotent workers",
+        spreads: false,
+        unless: None,
+    },
+    Rule {
+        name: "queue-growth",
+        title: "queue growing",
+        kinds: &[Queue],
+        watch: Watch::HighOrGrowing {
+            signal: SignalKind::QueueDepth,
+            above: 1e9,
+            critical: 1e9,
+            growing_above: 20.0,
+            growing_per_second: 0.5,
+        },
+        raise: (15, 20),
+        phase: Some(Phase::Writes),
+        now: "arrivals outrun the workers: add workers, or shed the work of least value",
+        for_good: "scale workers on backlog per instance = acceptable delay / time per message",
+        spreads: false,
+        unless: Some("queue-backlog"),
+    },
+    slower(
+        &[Edge, Lb, Web, App],
+        Some(Phase::WebTier),
+        "look for the slow operation and the slow instance; drain that instance; add one",
+        "stateless instances behind a load balancer in two zones; then Auto Scaling on latency or CPU",
+    ),
+    slower(
+        &[DbPrimary, DbReplica, Warehouse],
+        Some(Phase::DatabaseReads),
+        "find the one slow statement; move reads to replicas; stop reports",
+        "an index, a cache for the hot reads (ElastiCache), read replicas, a proxy for connections (RDS Proxy)",
+    ),
+    slower(
+        &[Cache],
+        Some(Phase::DatabaseReads),
+        "look for a hot key or a big value; is its memory full?",
+        "near-cache in the application, replicas for hot keys, cluster mode",
+    ),
+    slower(
+        &[ObjectStore],
+        Some(Phase::DatabaseReads),
+        "time out and retry with jitter; serve from the cache meanwhile",
+        "a CDN in front, keys spread over prefixes, parallel ranges",
+    ),
+    slower(
+        &[Nosql],
+        Some(Phase::Writes),
+        "is it throttled? raise its capacity; look for a hot partition",
+        "on-demand capacity, keys that spread, batches",
+    ),
+    slower(
+        &[Queue, Worker],
+        Some(Phase::Writes),
+        "look at what the worker calls; add workers while it lasts",
+        "scale workers on backlog per instance; split slow work off",
+    ),
+    slower(
+        &[External],
+        None,
+        "shorten its timeout; open the breaker; answer without it",
+        "call it outside the request; cache its answers",
+    ),
+    failing(
+        &[Edge, Lb, Web, App],
+        Some(Phase::WebTier),
+        "is an instance or zone gone, or a version new? drain it, or roll back",
+        "health checks over instances in two or more zones; canary deploys",
+    ),
+    failing(
+        &[DbPrimary, DbReplica, Warehouse],
+        Some(Phase::WebTier),
+        "is it up, full, or out of connections? serve reads and stale answers meanwhile",
+        "Multi-AZ standby; storage autoscaling; a proxy for connections (RDS Proxy)",
+    ),
+    failing(
+        &[Cache, ObjectStore, Nosql, Queue, Worker, External],
+        None,
+        "look at what fails, on which operation; retry with backoff; do without it where you can",
+        "timeouts, breakers and dead-letter queues; capacity that follows load",
+    ),
+    Rule {
+        name: "one-instance-carries-all",
+        title: "one instance carries all",
+        kinds: &[Lb, Web, App, Worker],
+        watch: Watch::OneInstance { share: 0.95, at_least_per_second: 2.0 },
+        raise: (8, 10),
+        phase: Some(Phase::WebTier),
+        now: "find out why the others get nothing: health checks, a balancer's pinning, a lost zone",
+        for_good: "least-outstanding-requests balancing over healthy instances in two or more zones",
+        spreads: false,
+        unless: Some("one-zone-carries-all"),
+    },
+    Rule {
+        name: "one-zone-carries-all",
+        title: "one zone carries all",
+        kinds: &[Lb, Web, App, Worker],
+        watch: Watch::OneZone { share: 0.95, at_least_per_second: 2.0 },
+        raise: (8, 10),
+        phase: Some(Phase::WebTier),
+        now: "is the other zone lost or only left out? look at its instances and health checks",
+        for_good: "cross-zone load balancing; capacity in each zone for the loss of another",
+        spreads: false,
+        unless: None,
+    },
+];
