@@ -140,21 +140,29 @@ impl Warnings {
                 state.open.as_ref().map(|open| (subject.clone(), open.rule.clone(), open.tier.clone()))
             })
             .collect();
-        let mut callers: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (subject, rule, tier) in &open {
-            let below = reachable(snapshot, tier);
-            let cause = open
-                .iter()
-                .find(|(_, other_rule, other)| other_rule == rule && other != tier && below.contains(other.as_str()));
-            if let Some((.., cause)) = cause {
-                callers.entry(cause.clone()).or_default().push(tier.clone());
+        // The tiers with the same warning that a tier calls, by whatever way.
+        let below: Vec<Vec<&str>> = open
+            .iter()
+            .map(|(_, rule, tier)| {
+                let below = reachable(snapshot, tier);
+                let same = open.iter().filter(|(_, other_rule, other)| other_rule == rule && other != tier);
+                same.map(|(.., other)| other.as_str()).filter(|other| below.contains(other)).collect()
+            })
+            .collect();
+        let is_cause =
+            |tier: &str| open.iter().zip(&below).any(|((.., other), below)| other == tier && below.is_empty());
+        let mut callers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for ((subject, _, tier), below) in open.iter().zip(&below) {
+            // Tiers that call each other in a ring have no deepest: all of them are shown.
+            if let Some(cause) = below.iter().find(|other| is_cause(other)) {
+                callers.entry(cause).or_default().push(tier);
                 if let Some(state) = self.states.get_mut(subject) {
                     state.explained_ms = Some(now_ms);
                 }
             }
         }
         for (subject, _, tier) in &open {
-            let waiting = callers.get(tier);
+            let waiting = callers.get(tier.as_str());
             if let (Some(waiting), Some(open)) =
                 (waiting, self.states.get_mut(subject).and_then(|state| state.open.as_mut()))
             {

@@ -286,7 +286,7 @@ fn more_members_than_the_limit_fall_into_other_and_are_counted() {
 #[test]
 fn memory_stays_under_its_ceiling() {
     let mut system = System::with_limits(|limits| {
-        limits.bytes = 700 << 10;
+        limits.bytes = 1 << 20;
         limits.recent_spans = 1 << 10;
         limits.members = 64;
     });
@@ -300,7 +300,7 @@ fn memory_stays_under_its_ceiling() {
         system.pass_second();
     }
     let snapshot = system.snapshot();
-    assert!(snapshot.pipeline.engine_bytes <= 700 << 10, "{}", snapshot.pipeline.engine_bytes);
+    assert!(snapshot.pipeline.engine_bytes <= 1 << 20, "{}", snapshot.pipeline.engine_bytes);
     assert!(snapshot.pipeline.evictions.iter().any(|eviction| eviction.reason.contains("given up for memory")));
     assert_eq!(snapshot.tiers.len(), 20);
 }
