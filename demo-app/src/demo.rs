@@ -326,6 +326,7 @@ async fn begin(children: &mut [Child], settings: &Settings) -> Result<(), DemoEr
     let order = Order::Begin {
         peers: peers(children),
         settings: settings.clone(),
+        siblings: children.iter().map(|child| child.info().pid).collect(),
     };
     for child in &*children {
         child.tell(&order).await?;

@@ -95,6 +95,7 @@ pub async fn run(options: LoadOptions, shutdown: impl Future<Output = ()>) -> Lo
     let mut report = LoadReport::default();
     let mut requests = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut ended = Until::Due;
 
     for planned in schedule {
         let due = start + planned.at;
@@ -102,7 +103,8 @@ pub async fn run(options: LoadOptions, shutdown: impl Future<Output = ()>) -> Lo
             break;
         }
         if let Until::Shutdown = wait(due, shutdown.as_mut(), &mut requests, &mut report).await {
-            requests.abort_all();
+            requests.shutdown().await;
+            ended = Until::Shutdown;
             break;
         }
         report.sent(requests.len() as u64 + 1);
@@ -115,7 +117,9 @@ pub async fn run(options: LoadOptions, shutdown: impl Future<Output = ()>) -> Lo
             progress.send_replace(report.counts);
         }
     }
-    drain(&mut requests, shutdown, &mut report).await;
+    if let Until::Due = ended {
+        drain(&mut requests, shutdown, &mut report).await;
+    }
     if let Some(progress) = &progress {
         progress.send_replace(report.counts);
     }
@@ -125,6 +129,7 @@ pub async fn run(options: LoadOptions, shutdown: impl Future<Output = ()>) -> Lo
 
 type Requests = JoinSet<(Action, Outcome, Duration)>;
 
+/// What was waited for came, or a shutdown did.
 enum Until {
     Due,
     Shutdown,

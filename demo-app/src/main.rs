@@ -1,6 +1,7 @@
 //! `tiertop-demo`: the demo service and its load without the terminal.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -10,6 +11,7 @@ use tiertop_demo::fault::{self, Fault, FaultPlan};
 use tiertop_demo::load::{self, LoadOptions};
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::{Demo, DemoOptions, duration};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The demo content service of tiertop: every tier a process, with load and faults.
 #[derive(Debug, Parser)]
@@ -78,43 +80,58 @@ async fn run(args: RunArgs) -> Result<()> {
     let mut options = DemoOptions::new(vec![program.into(), OsString::from("node")]);
     options.otlp_endpoint.clone_from(&args.otlp_endpoint);
     options.seed = args.seed;
-    let demo = Demo::start(options)
-        .await
+    // From here on a signal ends the demo in good order, also while it starts.
+    let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
+    let started = tokio::select! {
+        started = Demo::start(options) => started,
+        () = interrupt.heard() => return Ok(()),
+    };
+    let demo = started
         .map_err(|error| eyre!("failed to {error}"))
         .suggestion("look whether this machine still has free memory, processes and disk")?;
-    println!("front      http://{}/api/v1/content", demo.front_address());
-    println!("telemetry  {} (OTLP over gRPC)", args.otlp_endpoint);
-    for node in demo.nodes() {
-        let address = node
-            .address
-            .map(|address| address.to_string())
-            .unwrap_or_default();
-        println!("  {:<16} pid {:<8} {address}", node.name, node.pid);
-    }
-    let outcome = under_load(&demo, &args).await;
+    say(&introduction(&demo, &args));
+    let outcome = under_load(&demo, &args, &mut interrupt).await;
     demo.stop()
         .await
         .map_err(|error| eyre!("failed to {error}"))?;
     outcome
 }
 
+/// Says where the service is and of what it is made.
+fn introduction(demo: &Demo, args: &RunArgs) -> String {
+    let mut lines = vec![
+        format!("front      http://{}/api/v1/content", demo.front_address()),
+        format!("telemetry  {} (OTLP over gRPC)", args.otlp_endpoint),
+    ];
+    lines.extend(demo.nodes().iter().map(|node| {
+        let address = node
+            .address
+            .map(|address| address.to_string())
+            .unwrap_or_default();
+        format!("  {:<16} pid {:<8} {address}", node.name, node.pid)
+    }));
+    lines.join("\n") + "\n"
+}
+
+/// Writes to standard output; a reader that is gone, as `head` soon is, ends nothing.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Puts load on the demo, with its fault if there is one, and prints the report.
-async fn under_load(demo: &Demo, args: &RunArgs) -> Result<()> {
+async fn under_load(demo: &Demo, args: &RunArgs, interrupt: &mut Interrupt) -> Result<()> {
     let mut options = LoadOptions::new(demo.front_address(), demo.content_ids().to_vec());
     options.rate = args.rate;
     options.duration = args.duration;
     options.seed = args.seed;
     let load = async {
-        let report = load::run(options, interrupted()).await;
-        if args.rate == 0.0 {
-            // Without load there is nothing to report, and the service is there to be looked at.
-            let rest = args.duration.unwrap_or(Duration::MAX);
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                () = interrupted() => {}
-            }
+        if args.rate > 0.0 {
+            say(&load::run(options, interrupt.heard()).await.to_string());
         } else {
-            print!("{report}");
+            // Without load there is nothing to report: the service is there to be looked at.
+            let _ = tokio::time::timeout(args.duration.unwrap_or(Duration::MAX), interrupt.heard())
+                .await;
         }
         Ok(())
     };
@@ -141,16 +158,25 @@ async fn under_load(demo: &Demo, args: &RunArgs) -> Result<()> {
     }
 }
 
-/// Completes on Ctrl-C or SIGTERM.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        // Without the handler the signal ends the process, and the nodes end with it.
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// The signals that end the program: Ctrl-C and SIGTERM.
+struct Interrupt {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupt {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Completes when one of them arrives.
+    async fn heard(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

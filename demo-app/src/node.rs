@@ -61,7 +61,11 @@ pub struct NodeArgs {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
-    Begin { peers: Peers, settings: Settings },
+    Begin {
+        peers: Peers,
+        settings: Settings,
+        siblings: Vec<u32>,
+    },
     Peers(Peers),
     Control(Control),
 }
@@ -155,9 +159,13 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     report(&Report::Listening {
         address: args.role.listens().then_some(address),
     });
-    let (peers, settings) = match parent.hear().await {
+    let (peers, settings, siblings) = match parent.hear().await {
         Heard::End(end) => return Ok(end),
-        Heard::Order(Order::Begin { peers, settings }) => (peers, settings),
+        Heard::Order(Order::Begin {
+            peers,
+            settings,
+            siblings,
+        }) => (peers, settings, siblings),
         Heard::Order(other) => {
             return Err(NodeError::Protocol(format!("{other:?} is no beginning")));
         }
@@ -188,8 +196,9 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     report(&Report::Ready);
     let end = obey(&mut parent, &mut running, &told).await?;
     running.task.abort();
-    if end == End::Asked {
-        telemetry.finish().await;
+    match end {
+        End::Asked => telemetry.finish().await,
+        End::ParentLost => lifetime::wake(&siblings),
     }
     Ok(end)
 }

@@ -56,7 +56,7 @@ impl Default for Settings {
             primary_pool: 8,
             replica_pool: 8,
             worker_concurrency: 4,
-            visibility_timeout: Duration::from_secs(30),
+            visibility_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_millis(100),
             primary: service_time(4, 8),
             replica: service_time(3, 8),

@@ -22,7 +22,7 @@ pub(crate) struct CacheClient {
 
 impl CacheClient {
     pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
-        let pool = Pool::new("cache", Role::Cache, CONNECTIONS, peers).measured();
+        let pool = Pool::new(Role::Cache, CONNECTIONS, peers).measured("content-cache");
         Self {
             pool,
             metrics: DatabaseClient::new(),

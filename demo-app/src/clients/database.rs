@@ -58,7 +58,7 @@ impl Database {
         connections: usize,
         peers: watch::Receiver<Peers>,
     ) -> Self {
-        let pool = Pool::new(name, role, connections, peers).measured();
+        let pool = Pool::new(role, connections, peers).measured(name);
         Self {
             pool,
             metrics: DatabaseClient::new(),

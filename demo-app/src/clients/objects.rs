@@ -32,7 +32,7 @@ pub(crate) struct Objects {
 impl Objects {
     pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
         Self {
-            pool: Pool::new("object-store", Role::ObjectStore, CONNECTIONS, peers),
+            pool: Pool::new(Role::ObjectStore, CONNECTIONS, peers),
         }
     }
 

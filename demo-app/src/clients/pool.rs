@@ -24,11 +24,16 @@ use crate::wire::{self, WireError};
 
 /// A pool of connections to the one instance of a role.
 pub(crate) struct Pool {
-    name: &'static str,
     role: Role,
     peers: watch::Receiver<Peers>,
     shared: Arc<Shared>,
-    wait_time: Option<Histogram<f64>>,
+    metrics: Option<Metrics>,
+}
+
+/// What the conventions know of a database's pool: its name, and how long it lets callers wait.
+struct Metrics {
+    name: &'static str,
+    wait_time: Histogram<f64>,
 }
 
 /// What the metrics' callbacks read.
@@ -54,12 +59,7 @@ pub(crate) struct Lease<'a> {
 
 impl Pool {
     /// Makes a pool; connections are opened as they are needed.
-    pub(crate) fn new(
-        name: &'static str,
-        role: Role,
-        size: usize,
-        peers: watch::Receiver<Peers>,
-    ) -> Self {
+    pub(crate) fn new(role: Role, size: usize, peers: watch::Receiver<Peers>) -> Self {
         let shared = Arc::new(Shared {
             size,
             permits: Semaphore::new(size),
@@ -67,38 +67,35 @@ impl Pool {
             idle: Mutex::new(Vec::new()),
         });
         Self {
-            name,
             role,
             peers,
             shared,
-            wait_time: None,
+            metrics: None,
         }
     }
 
-    /// Adds the metrics that database clients have of their pools.
-    pub(crate) fn measured(mut self) -> Self {
+    /// Adds the metrics that a database's client has of its pool, under a name.
+    pub(crate) fn measured(mut self, name: &'static str) -> Self {
         let wait_time = instruments::database_duration(
             "db.client.connection.wait_time",
             "Time it took to get a connection from the pool.",
         );
-        self.wait_time = Some(wait_time);
-        measure(&self.shared, self.name);
+        measure(&self.shared, name);
+        self.metrics = Some(Metrics { name, wait_time });
         self
     }
 
     /// Returns a lease, after waiting for one when all are out.
     pub(crate) async fn acquire(&self) -> Result<Lease<'_>, WireError> {
         let since = Instant::now();
-        let permit = match self.shared.permits.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => {
-                self.wait()
-                    .instrument(spans::pool_acquire(self.name))
-                    .await?
-            }
+        let permit = if let Ok(permit) = self.shared.permits.try_acquire() {
+            permit
+        } else {
+            let name = self.metrics.as_ref().map(|metrics| metrics.name);
+            self.wait().instrument(spans::pool_acquire(name)).await?
         };
-        if let Some(wait_time) = &self.wait_time {
-            wait_time.record(since.elapsed().as_secs_f64(), &[pool_name(self.name)]);
+        if let Some(Metrics { name, wait_time }) = &self.metrics {
+            wait_time.record(since.elapsed().as_secs_f64(), &[pool_name(name)]);
         }
         let address = self
             .peers
@@ -231,7 +228,7 @@ mod tests {
             role: Role::Cache,
             address,
         }]);
-        Pool::new("cache", Role::Cache, 1, watch::channel(peers).1)
+        Pool::new(Role::Cache, 1, watch::channel(peers).1)
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
-        let pool = Pool::new("queue", Role::Queue, CONNECTIONS, peers);
+        let pool = Pool::new(Role::Queue, CONNECTIONS, peers);
         Self {
             pool,
             metrics: Sender::new(),

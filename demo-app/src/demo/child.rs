@@ -68,8 +68,8 @@ pub(super) fn command(
     let mut command = Command::new(program);
     command
         .args(first)
-        .args(["--role", &value_name(seat.role)])
-        .args(["--zone", &value_name(seat.zone)])
+        .args(["--role", &value_name(&seat.role)])
+        .args(["--zone", &value_name(&seat.zone)])
         .args(["--name", seat.name])
         .arg("--folder")
         .arg(folder)
@@ -83,7 +83,7 @@ pub(super) fn command(
     Ok(command)
 }
 
-fn value_name(value: impl clap::ValueEnum) -> String {
+fn value_name(value: &impl clap::ValueEnum) -> String {
     value
         .to_possible_value()
         .map(|value| value.get_name().to_owned())

@@ -21,7 +21,7 @@ pub struct LoadCounts {
     pub failed: u64,
     /// Not answered in time.
     pub timeouts: u64,
-    /// Unanswered when the last one left.
+    /// Neither answered nor given up yet; at the end, those that a shutdown cut off.
     pub in_flight: u64,
 }
 
@@ -106,7 +106,7 @@ impl fmt::Display for LoadReport {
             ok,
             failed,
             timeouts,
-            ..
+            in_flight,
         } = self.counts;
         let seconds = self.elapsed.as_secs_f64();
         let rate = if seconds > 0.0 {
@@ -115,7 +115,10 @@ impl fmt::Display for LoadReport {
             0.0
         };
         writeln!(f, "{sent} requests in {seconds:.1} s ({rate:.1}/s)")?;
-        writeln!(f, "  {ok} ok, {failed} failed, {timeouts} timed out")?;
+        writeln!(
+            f,
+            "  {ok} ok, {failed} failed, {timeouts} timed out, {in_flight} cut off"
+        )?;
         for (name, latencies) in [("reads", &self.reads), ("writes", &self.writes)] {
             let millis = |latency: Duration| latency.as_secs_f64() * 1_000.0;
             writeln!(

@@ -1,15 +1,17 @@
 //! Ties a node's life to its parent's: three ways to notice the end, whichever comes first.
 //!
 //! 1. The parent's end of our standard input closes.
-//! 2. On Linux the kernel sends SIGTERM when the thread that started us ends. A stopped process does
-//!    not handle that; but each node leads a process group of its own, which the parent's end
-//!    orphans, and the kernel wakes the stopped members of an orphaned group (SIGHUP, SIGCONT).
+//! 2. On Linux the kernel sends SIGTERM when the thread that started us ends.
 //! 3. The parent itself sends SIGTERM: then it is alive and cleans up after us.
+//!
+//! A process that a fault has stopped handles none of these, so a node that lost its parent wakes
+//! its siblings before it ends. The kernel would do so as well, since each node leads a process
+//! group that the parent's end orphans (SIGHUP, SIGCONT), but not for one that is about to stop.
 
 use std::io::{self, BufRead};
 
-use rustix::process::{Pid, getppid};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use rustix::process::{Pid, Signal, getppid, kill_process};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::node::Order;
@@ -28,8 +30,7 @@ pub(super) fn tie_to_parent() {
     #[cfg(target_os = "linux")]
     {
         // Where the kernel refuses, the closed standard input still tells.
-        let _ =
-            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
     }
 }
 
@@ -45,8 +46,8 @@ pub(super) enum Heard {
 /// The parent, as a node sees it.
 pub(super) struct Parent {
     orders: mpsc::UnboundedReceiver<Result<Order, String>>,
-    terminate: Signal,
-    hang_up: Signal,
+    terminate: unix::Signal,
+    hang_up: unix::Signal,
     pid: Option<Pid>,
 }
 
@@ -81,6 +82,18 @@ impl Parent {
         } else {
             End::ParentLost
         }
+    }
+}
+
+/// Wakes processes that may be stopped, so that they hear of their end. For one that runs, or for a
+/// stranger that has been given the same number since, it changes nothing.
+pub(super) fn wake(pids: &[u32]) {
+    for pid in pids
+        .iter()
+        .filter_map(|&pid| Pid::from_raw(pid.cast_signed()))
+    {
+        // One that is gone needs no waking.
+        let _ = kill_process(pid, Signal::CONT);
     }
 }
 

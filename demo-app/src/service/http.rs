@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::telemetry::instruments::HttpServer;
 use crate::telemetry::spans;
 
-/// Largest body of a request: 256 KiB, as SQS takes for a message, since payloads travel in one.
+/// Largest body of a request: 256 KiB, a usual limit for messages, since payloads travel in one.
 pub(crate) const MAX_BODY: usize = 256 << 10;
 
 /// An answer, whole in memory.

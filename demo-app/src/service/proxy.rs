@@ -287,7 +287,7 @@ mod tests {
         assert_eq!([port(now), port(now), port(now)], [1, 2, 1]);
         upstreams.rest(SocketAddr::from(([127, 0, 0, 1], 2)), now);
         assert_eq!([port(now), port(now), port(now)], [1, 1, 1]);
-        assert_eq!(port(now + REST), 2);
+        assert_eq!([port(now + REST), port(now + REST)], [1, 2]);
     }
 
     #[test]

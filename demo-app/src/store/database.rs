@@ -52,6 +52,10 @@ pub(crate) enum Reply {
 
 /// A row of `user_content`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields have the names of their columns"
+)]
 pub(crate) struct Content {
     pub(crate) id: i64,
     pub(crate) user_id: i64,

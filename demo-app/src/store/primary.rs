@@ -103,9 +103,9 @@ async fn changes(primary: &Primary, after: i64) -> Result<Reply, rusqlite::Error
         // Registered before looking, so that a change in between is not missed.
         let mut changed = std::pin::pin!(primary.changed.notified());
         changed.as_mut().enable();
-        let changes = lock(&primary.database).changes(after)?;
-        if !changes.is_empty() || tokio::time::timeout_at(deadline, changed).await.is_err() {
-            return Ok(Reply::Changes(changes));
+        let found = lock(&primary.database).changes(after)?;
+        if !found.is_empty() || tokio::time::timeout_at(deadline, changed).await.is_err() {
+            return Ok(Reply::Changes(found));
         }
     }
 }

@@ -96,15 +96,14 @@ async fn next_changes(
     connection: &mut Option<TcpStream>,
     applier: &mut watch::Receiver<Applier>,
 ) -> Result<(), ApplyError> {
-    let stream = match connection {
-        Some(stream) => stream,
-        None => {
-            let primary = peers
-                .borrow()
-                .one(Role::Primary)
-                .ok_or(WireError::Unknown)?;
-            connection.insert(wire::connect(primary).await.map_err(WireError::Io)?)
-        }
+    let stream = if let Some(stream) = connection {
+        stream
+    } else {
+        let primary = peers
+            .borrow()
+            .one(Role::Primary)
+            .ok_or(WireError::Unknown)?;
+        connection.insert(wire::connect(primary).await.map_err(WireError::Io)?)
     };
     let after = lock(&replica.database).applied()?;
     let request = Request::Changes { after };

@@ -136,12 +136,12 @@ pub(crate) fn process(message: i64, traceparent: Option<&str>, address: SocketAd
     messaging(span, "process", "process", address)
 }
 
-/// The INTERNAL span of waiting for a free connection.
-pub(crate) fn pool_acquire(pool: &'static str) -> Span {
+/// The INTERNAL span of waiting for a free connection; the pool's name goes with a database's.
+pub(crate) fn pool_acquire(database_pool: Option<&'static str>) -> Span {
     let span = child("pool.acquire", "internal");
     set(
         &span,
-        [KeyValue::new("db.client.connection.pool.name", pool)],
+        database_pool.map(|pool| KeyValue::new("db.client.connection.pool.name", pool)),
     );
     span
 }
