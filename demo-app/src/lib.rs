@@ -1,1 +1,33 @@
-//! The demo content service.
+//! The demo of tiertop: a content service with every tier a process of its own, and its load.
+//!
+//! ```text
+//! load -> load balancer -> web a, web b -> app a, app b -> cache
+//!                                                       -> replica, primary   (SQLite)
+//!                                                       -> object store
+//!                                                       -> queue -> worker -> object store, primary
+//! ```
+//!
+//! All processes listen on loopback at free ports. The embedded stores run in nodes of their own
+//! behind a socket, so that addresses, kills and pauses are real. The services instrument
+//! themselves with OpenTelemetry as any application would, and send over OTLP/gRPC; this crate
+//! knows nothing of who listens.
+//!
+//! [`Demo::start`] runs the system, [`load::run`] puts load on it, [`fault::play`] makes trouble in
+//! it, and [`node::run`] is what the host's binary runs in the processes that the demo starts.
+
+mod clients;
+mod demo;
+pub mod duration;
+pub mod fault;
+pub mod load;
+pub mod node;
+mod service;
+mod settings;
+mod store;
+mod telemetry;
+mod topology;
+mod wire;
+
+pub use demo::{Demo, DemoError, DemoOptions, NodeExit, NodeInfo, Perturbation};
+pub use settings::{ServiceTime, Settings};
+pub use topology::{REGION, Role, Seat, Zone, reference_system};

@@ -1,0 +1,89 @@
+//! The client of the queue, for both ends of it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::clients::pool::Pool;
+use crate::clients::traced;
+use crate::store::messages::Message;
+use crate::store::queue::{Reply, Request};
+use crate::telemetry::instruments::Sender;
+use crate::telemetry::{context, spans};
+use crate::topology::{Peers, Role};
+use crate::wire::WireError;
+
+/// How many connections a process opens to the queue at most; receivers hold one each.
+const CONNECTIONS: usize = 16;
+
+/// What the application asks the worker to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) content_id: i64,
+    pub(crate) payload: String,
+}
+
+pub(crate) struct Queue {
+    pool: Pool,
+    metrics: Sender,
+}
+
+impl Queue {
+    pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
+        let pool = Pool::new(Role::Queue, CONNECTIONS, peers);
+        Self {
+            pool,
+            metrics: Sender::new(),
+        }
+    }
+
+    /// Stores a job; the message carries the context of its PRODUCER span.
+    pub(crate) async fn send(&self, job: &Job) -> Result<(), WireError> {
+        let body = serde_json::to_string(job)?;
+        let lease = self.pool.acquire().await?;
+        let (address, since) = (lease.address(), Instant::now());
+        let span = spans::send(address);
+        let traceparent = context::traceparent(&span);
+        let request = Request::Send { body, traceparent };
+        let result = traced(span, lease.call::<_, Reply>(&request)).await;
+        self.metrics
+            .sent(address, since, result.as_ref().err().map(WireError::kind));
+        result.map(|_| ())
+    }
+
+    /// Waits for a message, for as long as the queue's long poll lasts. Makes no span: an empty
+    /// poll is no work, and a full one is told by the span of processing.
+    pub(crate) async fn receive(&self) -> Result<(Option<Message>, SocketAddr), WireError> {
+        let lease = self.pool.acquire().await?;
+        let address = lease.address();
+        match lease.call(&Request::Receive).await? {
+            Reply::Received(message) => Ok((message, address)),
+            other => Err(WireError::Refused(format!("the queue answered {other:?}"))),
+        }
+    }
+
+    /// Removes a message that was processed.
+    pub(crate) async fn acknowledge(&self, id: i64) -> Result<(), WireError> {
+        self.settle("ack", id, Request::Acknowledge { id }).await
+    }
+
+    /// Gives a message back that could not be processed.
+    pub(crate) async fn release(&self, id: i64) -> Result<(), WireError> {
+        self.settle("nack", id, Request::Release { id }).await
+    }
+
+    async fn settle(
+        &self,
+        operation: &'static str,
+        id: i64,
+        request: Request,
+    ) -> Result<(), WireError> {
+        let lease = self.pool.acquire().await?;
+        let span = spans::settle(operation, id, lease.address());
+        traced(span, lease.call::<_, Reply>(&request))
+            .await
+            .map(|_| ())
+    }
+}

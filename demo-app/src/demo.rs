@@ -1,0 +1,346 @@
+//! The demo as its host sees it: start it, look at its nodes, turn something, stop it.
+
+mod child;
+mod seed;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io};
+
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use crate::node::{Control, MARKER, Order};
+use crate::settings::Settings;
+use crate::topology::{Peer, Peers, Role, Zone, reference_system};
+use child::{Child, Spawner};
+
+/// Longest wait for nodes to end by themselves before they are killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a dropped demo tries to remove its files.
+const REMOVALS: u32 = 50;
+
+/// How long it waits in between.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
+
+/// How to start a demo.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// The program and first arguments that run [`crate::node::run`], such as
+    /// `[current_exe, "demo-node"]`; the node's own arguments are added.
+    pub node_command: Vec<OsString>,
+    /// Where the nodes send their telemetry: an OTLP/gRPC endpoint. Nobody has to listen there.
+    pub otlp_endpoint: String,
+    /// Seed of the stores' service times.
+    pub seed: u64,
+    /// How many contents there are from the start.
+    pub items: u32,
+    /// How many bytes the payload of each has.
+    pub payload_bytes: usize,
+    /// Capacity and pace of the nodes.
+    pub settings: Settings,
+}
+
+impl DemoOptions {
+    /// Returns the options of the reference system, with nodes run by `node_command`.
+    pub fn new(node_command: Vec<OsString>) -> Self {
+        Self {
+            node_command,
+            otlp_endpoint: "http://127.0.0.1:4317".to_owned(),
+            seed: 1,
+            items: 1_000,
+            payload_bytes: 1_000,
+            settings: Settings::default(),
+        }
+    }
+}
+
+/// Why the demo did not start or do as told; reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// There is no program to run nodes with.
+    #[error("start a node: the node command is empty")]
+    NoCommand,
+    /// The folder of the demo could not be made.
+    #[error("make a folder for the demo's files: {0}")]
+    Folder(io::Error),
+    /// A process could not be started.
+    #[error("run {program} for {name}: {source}")]
+    Spawn {
+        /// The node's name.
+        name: String,
+        /// The program.
+        program: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A node ended, or said that it cannot go on.
+    #[error("keep {name} running: {why}")]
+    Node {
+        /// The node's name.
+        name: String,
+        /// What it said at last.
+        why: String,
+    },
+    /// A node did not answer in time; a stopped process does not.
+    #[error("hear from {name} in time")]
+    Silent {
+        /// The node's name.
+        name: String,
+    },
+    /// A process could not be signalled.
+    #[error("signal {name}: {source}")]
+    Signal {
+        /// The node's name.
+        name: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The first contents could not be stored.
+    #[error("store the first contents: {0}")]
+    Seed(String),
+    /// No node has the role.
+    #[error("find a node with the role {0:?}")]
+    NoSuchRole(Role),
+}
+
+/// A node of a running demo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// What it does.
+    pub role: Role,
+    /// The instance's name.
+    pub name: &'static str,
+    /// The zone it says it runs in.
+    pub zone: Zone,
+    /// Its process.
+    pub pid: u32,
+    /// Where it listens; a worker does not.
+    pub address: Option<SocketAddr>,
+}
+
+/// A node that ended without having been asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeExit {
+    /// The instance's name.
+    pub name: &'static str,
+    /// Exit status and last words.
+    pub why: String,
+}
+
+/// What can be turned while the demo runs. Nothing in the telemetry says that it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Perturbation {
+    /// The replica goes on answering reads and stops applying changes.
+    PauseReplica,
+    /// The replica applies changes again, beginning with those it missed.
+    ResumeReplica,
+    /// The cache forgets all entries.
+    FlushCache,
+    /// The worker's process is stopped (SIGSTOP).
+    PauseWorker,
+    /// The worker's process goes on (SIGCONT).
+    ResumeWorker,
+}
+
+/// A running demo. Dropping it kills its processes and removes its files; [`Demo::stop`] does so
+/// in good order.
+#[derive(Debug)]
+pub struct Demo {
+    processes: Processes,
+    _spawner: Spawner,
+    front: SocketAddr,
+    exits: watch::Receiver<Option<NodeExit>>,
+    content_ids: Vec<i64>,
+}
+
+impl Demo {
+    /// Starts all nodes, stores the first contents, and returns once requests are served.
+    pub async fn start(options: DemoOptions) -> Result<Self, DemoError> {
+        let spawner = Spawner::start();
+        let mut processes = Processes::none()?;
+        let (exited, exits) = watch::channel(None);
+        for seat in reference_system() {
+            let folder = processes.folder.path();
+            let command = child::command(&options, &seat, folder)?;
+            let child = Child::spawn(seat, command, &spawner, folder, &exited).await?;
+            processes.children.push(child);
+        }
+        begin(&mut processes.children, &options.settings).await?;
+        let peers = peers(&processes.children);
+        let front = peers
+            .one(Role::LoadBalancer)
+            .ok_or(DemoError::NoSuchRole(Role::LoadBalancer))?;
+        let content_ids = seed::store(&options, &peers)
+            .await
+            .map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
+        Ok(Self {
+            processes,
+            _spawner: spawner,
+            front,
+            exits,
+            content_ids,
+        })
+    }
+
+    /// Where requests go: the load balancer.
+    pub fn front_address(&self) -> SocketAddr {
+        self.front
+    }
+
+    /// The ids of the contents that were there from the start.
+    pub fn content_ids(&self) -> &[i64] {
+        &self.content_ids
+    }
+
+    /// The folder with the nodes' files; gone when the demo is.
+    pub fn folder(&self) -> &Path {
+        self.processes.folder.path()
+    }
+
+    /// The nodes, as they were started.
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        self.processes.children.iter().map(Child::info).collect()
+    }
+
+    /// Waits until any node ends without having been asked. Such a demo should be stopped.
+    pub async fn wait_any_exit(&self) -> NodeExit {
+        let mut exits = self.exits.clone();
+        let exit = exits
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|exit| exit.clone());
+        match exit {
+            Some(exit) => exit,
+            // Nobody is left who could tell, which happens only while stopping.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Turns something in the running demo and returns once it is done.
+    pub async fn control(&self, perturbation: Perturbation) -> Result<(), DemoError> {
+        use rustix::process::Signal;
+        match perturbation {
+            Perturbation::PauseReplica => self.order(Role::Replica, Control::PauseApplier).await,
+            Perturbation::ResumeReplica => self.order(Role::Replica, Control::ResumeApplier).await,
+            Perturbation::FlushCache => self.order(Role::Cache, Control::FlushCache).await,
+            Perturbation::PauseWorker => self.signal(Role::Worker, Signal::STOP),
+            Perturbation::ResumeWorker => self.signal(Role::Worker, Signal::CONT),
+        }
+    }
+
+    /// Ends all nodes, waits for them, and removes their files.
+    pub async fn stop(self) -> Result<(), DemoError> {
+        let children = &self.processes.children;
+        for child in children {
+            child.ask_to_end();
+        }
+        let ended = async {
+            for child in children {
+                child.ended().await;
+            }
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            for child in children {
+                child.kill();
+                child.ended().await;
+            }
+        }
+        self.processes.remove_files().map_err(DemoError::Folder)
+    }
+
+    async fn order(&self, role: Role, control: Control) -> Result<(), DemoError> {
+        for child in self
+            .processes
+            .children
+            .iter()
+            .filter(|child| child.info().role == role)
+        {
+            child.order(&Order::Control(control)).await?;
+        }
+        Ok(())
+    }
+
+    fn signal(&self, role: Role, signal: rustix::process::Signal) -> Result<(), DemoError> {
+        self.processes
+            .children
+            .iter()
+            .filter(|child| child.info().role == role)
+            .try_for_each(|child| child.signal(signal))
+    }
+}
+
+/// The nodes' processes and their files, which end together.
+#[derive(Debug)]
+struct Processes {
+    children: Vec<Child>,
+    folder: TempDir,
+}
+
+impl Processes {
+    fn none() -> Result<Self, DemoError> {
+        let folder = tempfile::Builder::new()
+            .prefix("tiertop-demo-")
+            .tempdir()
+            .and_then(|folder| fs::write(folder.path().join(MARKER), "").map(|()| folder))
+            .map_err(DemoError::Folder)?;
+        Ok(Self {
+            children: Vec::new(),
+            folder,
+        })
+    }
+
+    fn remove_files(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.folder.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for child in &self.children {
+            child.kill();
+        }
+        // A killed process may write for another moment.
+        let removed = || self.remove_files().is_ok();
+        let _ = (0..REMOVALS).any(|_| {
+            removed() || {
+                std::thread::sleep(REMOVAL_PAUSE);
+                false
+            }
+        });
+    }
+}
+
+/// Hears where all nodes listen, and tells each.
+async fn begin(children: &mut [Child], settings: &Settings) -> Result<(), DemoError> {
+    for child in &mut *children {
+        child.hear_address().await?;
+    }
+    let order = Order::Begin {
+        peers: peers(children),
+        settings: settings.clone(),
+        siblings: children.iter().map(|child| child.info().pid).collect(),
+    };
+    for child in &*children {
+        child.tell(&order).await?;
+    }
+    for child in &*children {
+        child.hear_ready().await?;
+    }
+    Ok(())
+}
+
+fn peers(children: &[Child]) -> Peers {
+    let peer = |child: &Child| {
+        let NodeInfo { role, address, .. } = child.info();
+        address.map(|address| Peer { role, address })
+    };
+    Peers(children.iter().filter_map(peer).collect())
+}

@@ -1,0 +1,60 @@
+//! The attribute sets that several spans and metrics share, by the current semantic conventions.
+
+use std::net::SocketAddr;
+
+use opentelemetry::KeyValue;
+
+/// The database's namespace, the queue's destination and the object store's bucket.
+pub(crate) const CONTENT: &str = "content";
+
+/// The queue's product. It is no product that exists, and it does not pass for one.
+pub(crate) const QUEUE_SYSTEM: &str = "demo_queue";
+
+/// The address and port of a server.
+pub(crate) fn server(address: SocketAddr) -> Vec<KeyValue> {
+    vec![
+        KeyValue::new("server.address", address.ip().to_string()),
+        KeyValue::new("server.port", i64::from(address.port())),
+    ]
+}
+
+/// A cache node, as its clients address it.
+pub(crate) fn cache_node(address: SocketAddr) -> Vec<KeyValue> {
+    with(server(address), [KeyValue::new("db.system.name", "redis")])
+}
+
+/// A database node, as its clients address it.
+pub(crate) fn database_node(address: SocketAddr) -> Vec<KeyValue> {
+    with(
+        server(address),
+        [
+            KeyValue::new("db.system.name", "sqlite"),
+            KeyValue::new("db.namespace", CONTENT),
+        ],
+    )
+}
+
+/// A queue node, as its clients address it.
+pub(crate) fn queue_node(address: SocketAddr) -> Vec<KeyValue> {
+    with(
+        server(address),
+        [
+            KeyValue::new("messaging.system", QUEUE_SYSTEM),
+            KeyValue::new("messaging.destination.name", CONTENT),
+        ],
+    )
+}
+
+/// An object store node, as its clients address it.
+pub(crate) fn object_store_node(address: SocketAddr) -> Vec<KeyValue> {
+    with(server(address), [KeyValue::new("aws.s3.bucket", CONTENT)])
+}
+
+/// Returns the set with more attributes.
+pub(crate) fn with(
+    mut set: Vec<KeyValue>,
+    more: impl IntoIterator<Item = KeyValue>,
+) -> Vec<KeyValue> {
+    set.extend(more);
+    set
+}

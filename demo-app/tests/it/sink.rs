@@ -1,0 +1,227 @@
+//! A small OTLP/gRPC receiver that keeps what it gets.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// Attributes, their values as text; a text value is quoted, a number is not.
+pub(crate) type Attributes = BTreeMap<String, String>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct SeenSpan {
+    pub(crate) resource: Attributes,
+    pub(crate) scope: String,
+    pub(crate) name: String,
+    pub(crate) kind: SpanKind,
+    pub(crate) attributes: Attributes,
+    pub(crate) trace_id: Vec<u8>,
+    pub(crate) span_id: Vec<u8>,
+    pub(crate) parent_span_id: Vec<u8>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) failed: bool,
+}
+
+impl SeenSpan {
+    pub(crate) fn service(&self) -> &str {
+        self.resource["service.name"].trim_matches('"')
+    }
+}
+
+/// A data point: its sum or value, or for a histogram its count.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenPoint {
+    pub(crate) resource: Attributes,
+    pub(crate) metric: String,
+    pub(crate) unit: String,
+    pub(crate) kind: &'static str,
+    pub(crate) attributes: Attributes,
+    pub(crate) seconds: f64,
+    pub(crate) value: f64,
+}
+
+impl SeenPoint {
+    pub(crate) fn service(&self) -> &str {
+        self.resource["service.name"].trim_matches('"')
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Sink {
+    spans: Arc<Mutex<Vec<SeenSpan>>>,
+    points: Arc<Mutex<Vec<SeenPoint>>>,
+}
+
+impl Sink {
+    /// Starts a receiver; returns it and its endpoint.
+    pub(crate) fn start() -> (Self, String) {
+        let sink = Self::default();
+        let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let address = incoming.local_addr().expect("an address");
+        let server = tonic::transport::Server::builder()
+            .add_service(TraceServiceServer::new(sink.clone()))
+            .add_service(MetricsServiceServer::new(sink.clone()))
+            .serve_with_incoming(incoming);
+        tokio::spawn(server);
+        (sink, format!("http://{address}"))
+    }
+
+    pub(crate) fn spans(&self) -> Vec<SeenSpan> {
+        self.spans.lock().unwrap().clone()
+    }
+
+    pub(crate) fn points(&self) -> Vec<SeenPoint> {
+        self.points.lock().unwrap().clone()
+    }
+
+    /// The newest value of a metric that has one series in the demo.
+    pub(crate) fn latest(&self, metric: &str) -> Option<f64> {
+        self.points
+            .lock()
+            .unwrap()
+            .iter()
+            .rev()
+            .find(|point| point.metric == metric)
+            .map(|point| point.value)
+    }
+
+    /// The values of a metric that has one series in the demo, with their times in seconds.
+    pub(crate) fn values(&self, metric: &str) -> Vec<(f64, f64)> {
+        self.points
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|point| point.metric == metric)
+            .map(|point| (point.seconds, point.value))
+            .collect()
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Sink {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        for group in request.into_inner().resource_spans {
+            let resource = resource(group.resource);
+            for scoped in group.scope_spans {
+                let scope = scoped.scope.map(|scope| scope.name).unwrap_or_default();
+                let seen = scoped.spans.into_iter().map(|span| SeenSpan {
+                    resource: resource.clone(),
+                    scope: scope.clone(),
+                    kind: span.kind(),
+                    failed: span.status.is_some_and(|status| status.code == 2),
+                    name: span.name,
+                    attributes: attributes(span.attributes),
+                    trace_id: span.trace_id,
+                    span_id: span.span_id,
+                    parent_span_id: span.parent_span_id,
+                    links: span.links,
+                });
+                self.spans.lock().unwrap().extend(seen);
+            }
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Sink {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        for group in request.into_inner().resource_metrics {
+            let resource = resource(group.resource);
+            for metric in group
+                .scope_metrics
+                .into_iter()
+                .flat_map(|scoped| scoped.metrics)
+            {
+                self.points
+                    .lock()
+                    .unwrap()
+                    .extend(points(&resource, &metric));
+            }
+        }
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+fn points(resource: &Attributes, metric: &Metric) -> Vec<SeenPoint> {
+    let point = |kind, labels, nanos: u64, value| SeenPoint {
+        resource: resource.clone(),
+        metric: metric.name.clone(),
+        unit: metric.unit.clone(),
+        kind,
+        attributes: attributes(labels),
+        seconds: nanos as f64 / 1e9,
+        value,
+    };
+    let number = |value| match value {
+        Some(number_data_point::Value::AsDouble(value)) => value,
+        Some(number_data_point::Value::AsInt(value)) => value as f64,
+        None => f64::NAN,
+    };
+    let Some(data) = metric.data.clone() else {
+        return Vec::new();
+    };
+    match data {
+        metric::Data::Gauge(gauge) => gauge
+            .data_points
+            .into_iter()
+            .map(|p| point("gauge", p.attributes, p.time_unix_nano, number(p.value)))
+            .collect(),
+        metric::Data::Sum(sum) => {
+            let kind = if sum.is_monotonic { "counter" } else { "level" };
+            sum.data_points
+                .into_iter()
+                .map(|p| point(kind, p.attributes, p.time_unix_nano, number(p.value)))
+                .collect()
+        }
+        metric::Data::Histogram(histogram) => histogram
+            .data_points
+            .into_iter()
+            .map(|p| point("histogram", p.attributes, p.time_unix_nano, p.count as f64))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn resource(resource: Option<Resource>) -> Attributes {
+    attributes(
+        resource
+            .map(|resource| resource.attributes)
+            .unwrap_or_default(),
+    )
+}
+
+fn attributes(attributes: Vec<KeyValue>) -> Attributes {
+    let text = |KeyValue { key, value, .. }: KeyValue| {
+        let value = match value.and_then(|value| value.value) {
+            Some(any_value::Value::StringValue(text)) => format!("{text:?}"),
+            Some(any_value::Value::IntValue(number)) => number.to_string(),
+            other => format!("{other:?}"),
+        };
+        (key, value)
+    };
+    attributes.into_iter().map(text).collect()
+}
