@@ -1,1 +1,8 @@
-//! The feed and the receivers come here.
+//! The agent of tiertop: what takes telemetry in, and what serves the figures made of it.
+//!
+//! The way of the data: [`receive`] takes OTLP from the network, [`decode`] walks its bytes (with
+//! [`wire`]) into compact batches, [`intake`] is the bounded way from there to the engine, and
+//! [`admin`] says how the agent itself is.
+
+pub mod decode;
+pub mod wire;

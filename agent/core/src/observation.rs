@@ -19,6 +19,8 @@ pub struct Batch {
     pub shapes: Vec<SpanShape>,
     /// Ended spans, in the order in which they came.
     pub spans: Vec<Span>,
+    /// Spans that were accepted but are a client library's own inner workings, which nothing reads.
+    pub spans_ignored: u64,
     /// Links of all spans; a span names its range.
     pub links: Vec<SpanLink>,
     /// Metrics whose names the engine knows; all others are only counted, in `points_unused`.
@@ -125,6 +127,10 @@ pub enum ParentPlace {
 /// All that is equal among many spans: what tier, operation and outcome are told from.
 ///
 /// A field is `None` when the client sent nothing for it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says whether the client sent something, and they vary freely"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpanShape {
     /// Hash over the resource's fingerprint and everything below, equal in every batch.
