@@ -5,4 +5,6 @@
 //! [`admin`] says how the agent itself is.
 
 pub mod decode;
+pub mod intake;
+pub mod receive;
 pub mod wire;

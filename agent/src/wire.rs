@@ -112,9 +112,9 @@ impl<'a> Field<'a> {
                 if !rest.is_empty() {
                     return Err(Malformed::Truncated);
                 }
-                numbers
-                    .iter()
-                    .for_each(|number| push(u64::from_le_bytes(*number)));
+                for number in numbers {
+                    push(u64::from_le_bytes(*number));
+                }
             }
             _ => return Err(Malformed::FieldType(self.number)),
         }

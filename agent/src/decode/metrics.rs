@@ -7,8 +7,8 @@ use tiertop_core::catalogue;
 use tiertop_core::observation::{Metric, MetricKind, Point, Temporality};
 
 use super::attributes::kept;
-use super::points::{self, PointField};
-use super::{Decoded, Limits, Reason, resource};
+use super::points::{self, Read};
+use super::{Decoded, Limits, resource};
 use crate::wire::{Fields, Malformed, text};
 
 /// Decodes an `ExportMetricsServiceRequest`.
@@ -133,13 +133,12 @@ fn read_points(
     point_count: u64,
     decoded: &mut Decoded,
 ) -> Result<Vec<Point>, Malformed> {
-    let read: fn(PointField<'_>, &Limits) -> Result<Result<Point, Reason>, Malformed> =
-        match parts.data_number {
-            9 => points::histogram,
-            10 => points::exponential,
-            11 => points::summary,
-            _ => points::number,
-        };
+    let read: fn(&[u8], &Limits) -> Read = match parts.data_number {
+        9 => points::histogram,
+        10 => points::exponential,
+        11 => points::summary,
+        _ => points::number,
+    };
     // Empty points take two bytes each and are refused: what they claim is not set aside for them.
     let mut kept = Vec::with_capacity((point_count as usize).min(parts.data.len() / 16));
     let mut fields = Fields::new(parts.data);

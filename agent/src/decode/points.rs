@@ -11,11 +11,8 @@ use super::attributes::{Scalar, kept, split_key_value};
 use super::{Limits, Reason};
 use crate::wire::{Field, Fields, Malformed, text};
 
-/// The bytes of one point.
-pub(super) type PointField<'a> = &'a [u8];
-
 /// A point, or why it is refused, or why the whole request is.
-type Read = Result<Result<Point, Reason>, Malformed>;
+pub(super) type Read = Result<Result<Point, Reason>, Malformed>;
 
 /// What all types have in common.
 #[derive(Default)]
@@ -101,7 +98,7 @@ impl Common {
 }
 
 /// A `NumberDataPoint`.
-pub(super) fn number(message: PointField<'_>, limits: &Limits) -> Read {
+pub(super) fn number(message: &[u8], limits: &Limits) -> Read {
     let mut common = Common::default();
     let mut value = PointValue::Missing;
     let mut fields = Fields::new(message);
@@ -119,7 +116,7 @@ pub(super) fn number(message: PointField<'_>, limits: &Limits) -> Read {
 }
 
 /// A `HistogramDataPoint`.
-pub(super) fn histogram(message: PointField<'_>, limits: &Limits) -> Read {
+pub(super) fn histogram(message: &[u8], limits: &Limits) -> Read {
     let mut common = Common::default();
     let mut stats = Stats::default();
     let mut counts = Buckets::new(limits);
@@ -169,7 +166,7 @@ fn histogram_value(
 }
 
 /// An `ExponentialHistogramDataPoint`.
-pub(super) fn exponential(message: PointField<'_>, limits: &Limits) -> Read {
+pub(super) fn exponential(message: &[u8], limits: &Limits) -> Read {
     let mut common = Common::default();
     let mut stats = Stats::default();
     let (mut scale, mut zero_count, mut offset) = (0, 0, 0);
@@ -219,7 +216,7 @@ pub(super) fn exponential(message: PointField<'_>, limits: &Limits) -> Read {
 }
 
 /// A `SummaryDataPoint`.
-pub(super) fn summary(message: PointField<'_>, limits: &Limits) -> Read {
+pub(super) fn summary(message: &[u8], limits: &Limits) -> Read {
     let mut common = Common::default();
     let (mut count, mut sum) = (0, 0.0);
     let mut quantiles = Buckets::new(limits);

@@ -2,7 +2,7 @@
 //!
 //! `th` is the rejection threshold: one to fourteen hexadecimal digits, left-aligned in 56 bits.
 //! A span is kept with probability `(2^56 - th) / 2^56`, so it stands for the inverse of that
-//! (OpenTelemetry specification, "TraceState: Probability Sampling"). `p`, which came before it,
+//! (OpenTelemetry specification, "`TraceState`: Probability Sampling"). `p`, which came before it,
 //! says a power of two.
 
 /// The weight a `tracestate` gives, or 0 when it gives none.

@@ -126,7 +126,7 @@ impl<'a> Scope<'a> {
 /// The shapes of one request.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
-    shapes: Vec<SpanShape>,
+    known: Vec<SpanShape>,
     by_key: HashMap<u64, u32>,
     by_fingerprint: HashMap<u64, u32>,
     /// Hash of a raw value to the hash of what it is reduced to.
@@ -146,12 +146,12 @@ pub(super) struct Place {
 impl Shapes {
     /// The shapes met, in the order of their indices.
     pub(super) fn into_vec(self) -> Vec<SpanShape> {
-        self.shapes
+        self.known
     }
 
     /// Finds the shape of a span, or makes it.
     pub(super) fn place(&mut self, scope: &Scope<'_>, span: &SpanParts<'_>) -> Place {
-        let crowded = self.shapes.len() >= CROWDED;
+        let crowded = self.known.len() >= CROWDED;
         let (key, path_hash) = self.key(scope, span, crowded);
         if let Some(&shape) = self.by_key.get(&key) {
             return Place { shape, path_hash };
@@ -162,13 +162,13 @@ impl Shapes {
             shape.path_template = shape.path_template.map(|path| first_segments(&path).into());
         }
         shape.fingerprint = fingerprint(scope, &shape);
-        let shapes = &mut self.shapes;
+        let known = &mut self.known;
         let index = *self
             .by_fingerprint
             .entry(shape.fingerprint)
             .or_insert_with(|| {
-                shapes.push(shape);
-                (shapes.len() - 1) as u32
+                known.push(shape);
+                (known.len() - 1) as u32
             });
         self.by_key.insert(key, index);
         Place {
