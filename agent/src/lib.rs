@@ -4,6 +4,7 @@
 //! [`wire`]) into compact batches, [`intake`] is the bounded way from there to the engine, and
 //! [`admin`] says how the agent itself is.
 
+pub mod admin;
 pub mod decode;
 pub mod intake;
 pub mod receive;
