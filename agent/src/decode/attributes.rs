@@ -124,13 +124,16 @@ impl<'a> Slots<'a> {
         self.celery = false;
     }
 
-    /// Takes in one `KeyValue`.
+    /// Takes in one `KeyValue`. Of two for one slot the lesser stays, whichever comes first.
     #[inline]
     pub(super) fn put(&mut self, key_value: &'a [u8]) -> Result<(), Malformed> {
         let (key, value) = split_key_value(key_value)?;
         if let Some(slot) = Slot::of(key) {
-            self.values[slot as usize] = value;
-            self.present |= slot.bit();
+            let filled = self.present & slot.bit() != 0;
+            if !filled || value < self.values[slot as usize] {
+                self.values[slot as usize] = value;
+                self.present |= slot.bit();
+            }
         } else if key.starts_with(b"celery.") {
             self.celery = true;
         }
@@ -151,6 +154,11 @@ impl<'a> Slots<'a> {
     #[inline]
     pub(super) fn raw(&self, slot: Slot) -> Option<&'a [u8]> {
         (self.present & slot.bit() != 0).then(|| self.values[slot as usize])
+    }
+
+    /// Whether a slot holds text that is not empty: the key of field 1, a length, and some more.
+    pub(super) fn has_text(&self, slot: Slot) -> bool {
+        matches!(self.raw(slot), Some([0x0a, length, _, ..]) if *length > 0)
     }
 
     /// The value of the first of `slots` that holds one.

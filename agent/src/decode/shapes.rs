@@ -82,6 +82,10 @@ const PEER: u64 = bits(&[
     Slot::NetSockPeerPort,
 ]);
 
+/// Those of [`PEER`] that matter when the first of them holds a name.
+const NAMED_PEER: u64 =
+    bits(&[Slot::ServerAddress, Slot::ServerPort, Slot::NetPeerPort, Slot::NetworkPeerPort]);
+
 /// Slots that are reduced before they are part of the key.
 const REDUCED: u64 = bits(&[
     Slot::UrlPath,
@@ -197,8 +201,13 @@ impl Shapes {
             hasher.write_u64(span.name.len() as u64);
             hasher.write(span.name);
         }
-        let plain = if server { PLAIN } else { PLAIN | PEER };
-        let mut left = slots.present() & plain;
+        let peer = match server {
+            true => 0,
+            // Load balancing gives one name many network addresses, which then do not matter.
+            false if slots.has_text(Slot::ServerAddress) => NAMED_PEER,
+            false => PEER,
+        };
+        let mut left = slots.present() & (PLAIN | peer);
         while left != 0 {
             let place = left.trailing_zeros();
             let value = slots.at(place as usize);
