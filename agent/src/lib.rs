@@ -1,3 +1,16 @@
 //! The agent of tiertop: what listens, serves and ships around the pure engine of tiertop-core.
+//!
+//! The way of the data: [`receive`] takes OTLP from the network, [`decode`] walks its bytes (with
+//! [`wire`]) into compact batches, [`intake`] is the bounded way from there to the engine, which runs
+//! on a thread of its own ([`agent`]). [`feed`] serves its snapshots to screens, and [`admin`] says
+//! how the agent itself is.
 
+pub mod admin;
+pub mod agent;
+pub mod args;
+pub mod decode;
 pub mod feed;
+pub mod headless;
+pub mod intake;
+pub mod receive;
+pub mod wire;

@@ -13,9 +13,7 @@ fn in_package(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn generate(
-    configure: impl FnOnce(tonic_prost_build::Builder) -> tonic_prost_build::Builder,
-) -> String {
+fn generate(configure: impl FnOnce(tonic_prost_build::Builder) -> tonic_prost_build::Builder) -> String {
     let files = protox::compile([PROTO], [in_package("proto")]).expect("the proto compiles");
     let out = tempfile::tempdir().expect("a temporary directory");
     configure(tonic_prost_build::configure())
@@ -53,10 +51,7 @@ fn server_is_current() {
         builder
             .build_client(false)
             .extern_path(".tiertop.feed.v1", "crate::feed::wire")
-            .extern_path(
-                ".tiertop.feed.v1.Snapshot",
-                "crate::feed::frame::EncodedSnapshot",
-            )
+            .extern_path(".tiertop.feed.v1.Snapshot", "crate::feed::frame::EncodedSnapshot")
     });
     assert_current("src/feed/generated/tiertop.feed.v1.server.rs", &code);
 }

@@ -18,10 +18,7 @@ use crate::wire::WireError;
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs a call inside its span and marks the span when the call fails.
-async fn traced<R>(
-    span: Span,
-    call: impl Future<Output = Result<R, WireError>>,
-) -> Result<R, WireError> {
+async fn traced<R>(span: Span, call: impl Future<Output = Result<R, WireError>>) -> Result<R, WireError> {
     let result = call.instrument(span.clone()).await;
     if let Err(error) = &result {
         spans::fail(&span, error.kind(), format!("failed to {error}"));

@@ -171,19 +171,10 @@ impl Demo {
         }
         begin(&mut processes.children, &options.settings).await?;
         let peers = peers(&processes.children);
-        let front = peers
-            .one(Role::LoadBalancer)
-            .ok_or(DemoError::NoSuchRole(Role::LoadBalancer))?;
-        let content_ids = seed::store(&options, &peers)
-            .await
-            .map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
-        Ok(Self {
-            processes,
-            _spawner: spawner,
-            front,
-            exits,
-            content_ids,
-        })
+        let front = peers.one(Role::LoadBalancer).ok_or(DemoError::NoSuchRole(Role::LoadBalancer))?;
+        let content_ids =
+            seed::store(&options, &peers).await.map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
+        Ok(Self { processes, _spawner: spawner, front, exits, content_ids })
     }
 
     /// Where requests go: the load balancer.
@@ -209,11 +200,7 @@ impl Demo {
     /// Waits until any node ends without having been asked. Such a demo should be stopped.
     pub async fn wait_any_exit(&self) -> NodeExit {
         let mut exits = self.exits.clone();
-        let exit = exits
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|exit| exit.clone());
+        let exit = exits.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
         match exit {
             Some(exit) => exit,
             // Nobody is left who could tell, which happens only while stopping.
@@ -254,12 +241,7 @@ impl Demo {
     }
 
     async fn order(&self, role: Role, control: Control) -> Result<(), DemoError> {
-        for child in self
-            .processes
-            .children
-            .iter()
-            .filter(|child| child.info().role == role)
-        {
+        for child in self.processes.children.iter().filter(|child| child.info().role == role) {
             child.order(&Order::Control(control)).await?;
         }
         Ok(())
@@ -288,10 +270,7 @@ impl Processes {
             .tempdir()
             .and_then(|folder| fs::write(folder.path().join(MARKER), "").map(|()| folder))
             .map_err(DemoError::Folder)?;
-        Ok(Self {
-            children: Vec::new(),
-            folder,
-        })
+        Ok(Self { children: Vec::new(), folder })
     }
 
     fn remove_files(&self) -> io::Result<()> {

@@ -185,11 +185,7 @@ impl Load {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self {
-            options,
-            client,
-            recent: Mutex::new(VecDeque::new()),
-        }
+        Self { options, client, recent: Mutex::new(VecDeque::new()) }
     }
 
     /// Sends one request and waits for its answer.
@@ -227,10 +223,9 @@ impl Load {
                 let body = json!({ "user_id": user_id, "payload": payload.collect::<String>() });
                 *request.method_mut() = http::Method::POST;
                 *request.uri_mut() = collection.parse::<Uri>().ok()?;
-                request.headers_mut().insert(
-                    header::CONTENT_TYPE,
-                    header::HeaderValue::from_static("application/json"),
-                );
+                request
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
                 *request.body_mut() = Full::from(body.to_string());
             }
         }

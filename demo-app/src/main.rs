@@ -39,11 +39,7 @@ struct RunArgs {
     #[arg(long, value_parser = duration::parse)]
     duration: Option<Duration>,
     /// Where telemetry goes, by OTLP over gRPC.
-    #[arg(
-        long,
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        default_value = "http://127.0.0.1:4317"
-    )]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "http://127.0.0.1:4317")]
     otlp_endpoint: String,
     /// Seed of the load and of the service times.
     #[arg(long, default_value_t = 1)]
@@ -64,9 +60,7 @@ fn main() -> Result<()> {
         Command::Node(args) => node::run(&args).map_err(|error| eyre!("failed to {error}")),
         Command::Run(args) => {
             color_eyre::install()?;
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(run(args))
         }
     }
@@ -91,9 +85,7 @@ async fn run(args: RunArgs) -> Result<()> {
         .suggestion("look whether this machine still has free memory, processes and disk")?;
     say(&introduction(&demo, &args));
     let outcome = under_load(&demo, &args, &mut interrupt).await;
-    demo.stop()
-        .await
-        .map_err(|error| eyre!("failed to {error}"))?;
+    demo.stop().await.map_err(|error| eyre!("failed to {error}"))?;
     outcome
 }
 
@@ -104,10 +96,7 @@ fn introduction(demo: &Demo, args: &RunArgs) -> String {
         format!("telemetry  {} (OTLP over gRPC)", args.otlp_endpoint),
     ];
     lines.extend(demo.nodes().iter().map(|node| {
-        let address = node
-            .address
-            .map(|address| address.to_string())
-            .unwrap_or_default();
+        let address = node.address.map(|address| address.to_string()).unwrap_or_default();
         format!("  {:<16} pid {:<8} {address}", node.name, node.pid)
     }));
     lines.join("\n") + "\n"
@@ -130,21 +119,14 @@ async fn under_load(demo: &Demo, args: &RunArgs, interrupt: &mut Interrupt) -> R
             say(&load::run(options, interrupt.heard()).await.to_string());
         } else {
             // Without load there is nothing to report: the service is there to be looked at.
-            let _ = tokio::time::timeout(args.duration.unwrap_or(Duration::MAX), interrupt.heard())
-                .await;
+            let _ = tokio::time::timeout(args.duration.unwrap_or(Duration::MAX), interrupt.heard()).await;
         }
         Ok(())
     };
     let fault = async {
         if let Some(fault) = args.fault {
-            let plan = FaultPlan {
-                fault,
-                after: args.fault_after,
-                lasting: args.fault_for,
-            };
-            fault::play(demo, plan)
-                .await
-                .map_err(|error| eyre!("failed to {error}"))?;
+            let plan = FaultPlan { fault, after: args.fault_after, lasting: args.fault_for };
+            fault::play(demo, plan).await.map_err(|error| eyre!("failed to {error}"))?;
         }
         std::future::pending::<Result<()>>().await
     };
@@ -166,10 +148,7 @@ struct Interrupt {
 
 impl Interrupt {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Completes when one of them arrives.

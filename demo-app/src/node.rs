@@ -61,11 +61,7 @@ pub struct NodeArgs {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
-    Begin {
-        peers: Peers,
-        settings: Settings,
-        siblings: Vec<u32>,
-    },
+    Begin { peers: Peers, settings: Settings, siblings: Vec<u32> },
     Peers(Peers),
     Control(Control),
 }
@@ -129,14 +125,10 @@ pub(crate) struct NodeContext {
 /// it is called outside of any.
 pub fn run(args: &NodeArgs) -> Result<(), NodeError> {
     lifetime::tie_to_parent();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(live(args));
     if let Err(error) = &outcome {
-        report(&Report::Failed {
-            why: format!("failed to {error}"),
-        });
+        report(&Report::Failed { why: format!("failed to {error}") });
     }
     runtime.shutdown_background();
     outcome
@@ -156,42 +148,21 @@ async fn live(args: &NodeArgs) -> Result<(), NodeError> {
 async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    report(&Report::Listening {
-        address: args.role.listens().then_some(address),
-    });
+    report(&Report::Listening { address: args.role.listens().then_some(address) });
     let (peers, settings, siblings) = match parent.hear().await {
         Heard::End(end) => return Ok(end),
-        Heard::Order(Order::Begin {
-            peers,
-            settings,
-            siblings,
-        }) => (peers, settings, siblings),
+        Heard::Order(Order::Begin { peers, settings, siblings }) => (peers, settings, siblings),
         Heard::Order(other) => {
             return Err(NodeError::Protocol(format!("{other:?} is no beginning")));
         }
         Heard::Nonsense(why) => return Err(NodeError::Protocol(why)),
     };
-    let identity = Identity {
-        role: args.role,
-        name: &args.name,
-        zone: args.zone,
-    };
-    let telemetry = Telemetry::start(&identity, &args.otlp_endpoint).map_err(|source| {
-        NodeError::Telemetry {
-            endpoint: args.otlp_endpoint.clone(),
-            source,
-        }
-    })?;
+    let identity = Identity { role: args.role, name: &args.name, zone: args.zone };
+    let telemetry = Telemetry::start(&identity, &args.otlp_endpoint)
+        .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })?;
     let (told, peers) = watch::channel(peers);
     let folder = own_folder(&args.folder, args.name.as_ref())?;
-    let context = NodeContext {
-        listener,
-        address,
-        folder,
-        peers,
-        settings,
-        seed: args.seed,
-    };
+    let context = NodeContext { listener, address, folder, peers, settings, seed: args.seed };
     let mut running = start(args.role, context)?;
     report(&Report::Ready);
     let end = obey(&mut parent, &mut running, &told).await?;
@@ -203,11 +174,7 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     Ok(end)
 }
 
-async fn obey(
-    parent: &mut Parent,
-    running: &mut Running,
-    told: &watch::Sender<Peers>,
-) -> Result<End, NodeError> {
+async fn obey(parent: &mut Parent, running: &mut Running, told: &watch::Sender<Peers>) -> Result<End, NodeError> {
     loop {
         let heard = tokio::select! {
             heard = parent.hear() => heard,
@@ -223,9 +190,7 @@ async fn obey(
                 report(&Report::Done);
             }
             Heard::Order(Order::Control(control)) => report(&running.controls.turn(control)),
-            other => report(&Report::Failed {
-                why: format!("{other:?} is no order"),
-            }),
+            other => report(&Report::Failed { why: format!("{other:?} is no order") }),
         }
     }
 }
@@ -254,9 +219,7 @@ impl Controls {
                 applier.send_replace(Applier::Running);
             }
             _ => {
-                return Report::Failed {
-                    why: format!("this role has no {control:?}"),
-                };
+                return Report::Failed { why: format!("this role has no {control:?}") };
             }
         }
         Report::Done

@@ -46,10 +46,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let service_time = |mean_ms, concurrency| ServiceTime {
-            mean: Duration::from_millis(mean_ms),
-            concurrency,
-        };
+        let service_time = |mean_ms, concurrency| ServiceTime { mean: Duration::from_millis(mean_ms), concurrency };
         Self {
             cache_ttl: Duration::from_secs(30),
             cache_capacity: 10_000,

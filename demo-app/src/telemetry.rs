@@ -55,10 +55,7 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     /// Sets up spans and metrics for the whole process; called once, inside its runtime.
-    pub(crate) fn start(
-        identity: &Identity<'_>,
-        endpoint: &str,
-    ) -> Result<Self, ExporterBuildError> {
+    pub(crate) fn start(identity: &Identity<'_>, endpoint: &str) -> Result<Self, ExporterBuildError> {
         let resource = resource(identity);
         let tracers = tracers(endpoint, resource.clone())?;
         let meters = meters(endpoint, resource)?;
@@ -75,14 +72,9 @@ impl Telemetry {
         let log = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(false)
-            .with_filter(EnvFilter::new(
-                "warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off",
-            ));
+            .with_filter(EnvFilter::new("warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off"));
         // Only a host that set its own subscriber makes this fail, and then that one rules.
-        let _ = tracing_subscriber::registry()
-            .with(spans)
-            .with(log)
-            .try_init();
+        let _ = tracing_subscriber::registry().with(spans).with(log).try_init();
         Ok(Self { tracers, meters })
     }
 
@@ -99,55 +91,32 @@ impl Telemetry {
 
 /// Keeps the exporter's own transport out of the spans, or each export would cause the next.
 fn without_transport() -> Targets {
-    [
-        "h2",
-        "hyper",
-        "hyper_util",
-        "tonic",
-        "tower",
-        "opentelemetry",
-    ]
-    .into_iter()
-    .fold(
-        Targets::new().with_default(LevelFilter::INFO),
-        |targets, transport| targets.with_target(transport, LevelFilter::OFF),
-    )
+    ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"]
+        .into_iter()
+        .fold(Targets::new().with_default(LevelFilter::INFO), |targets, transport| {
+            targets.with_target(transport, LevelFilter::OFF)
+        })
 }
 
 fn tracers(endpoint: &str, resource: Resource) -> Result<SdkTracerProvider, ExporterBuildError> {
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .with_timeout(EXPORT_TIMEOUT)
-        .build()?;
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
     let mut batches = BatchConfigBuilder::default();
     if env::var_os("OTEL_BSP_SCHEDULE_DELAY").is_none() {
         batches = batches.with_scheduled_delay(SPAN_DELAY);
     }
-    let processor = BatchSpanProcessor::builder(exporter)
-        .with_batch_config(batches.build())
-        .build();
+    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches.build()).build();
     // The sampler is the SDK's own: it reads OTEL_TRACES_SAMPLER.
-    Ok(SdkTracerProvider::builder()
-        .with_span_processor(processor)
-        .with_resource(resource)
-        .build())
+    Ok(SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource).build())
 }
 
 fn meters(endpoint: &str, resource: Resource) -> Result<SdkMeterProvider, ExporterBuildError> {
-    let exporter = MetricExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .with_timeout(EXPORT_TIMEOUT)
-        .build()?;
+    let exporter =
+        MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
     let mut reader = PeriodicReader::builder(exporter);
     if env::var_os("OTEL_METRIC_EXPORT_INTERVAL").is_none() {
         reader = reader.with_interval(METRIC_INTERVAL);
     }
-    Ok(SdkMeterProvider::builder()
-        .with_reader(reader.build())
-        .with_resource(resource)
-        .build())
+    Ok(SdkMeterProvider::builder().with_reader(reader.build()).with_resource(resource).build())
 }
 
 fn resource(identity: &Identity<'_>) -> Resource {

@@ -120,10 +120,7 @@ pub(crate) struct Peers(pub(crate) Vec<Peer>);
 impl Peers {
     /// Returns the addresses of a role's instances, in the order of their seats.
     pub(crate) fn all(&self, role: Role) -> impl Iterator<Item = SocketAddr> {
-        self.0
-            .iter()
-            .filter(move |peer| peer.role == role)
-            .map(|peer| peer.address)
+        self.0.iter().filter(move |peer| peer.role == role).map(|peer| peer.address)
     }
 
     /// Returns the address of a role that has one instance.

@@ -35,9 +35,7 @@ impl WireError {
     /// Returns the low-cardinality name sent as `error.type`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                "connection_refused"
-            }
+            Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => "connection_refused",
             Self::Io(_) => "connection_error",
             Self::Json(_) | Self::TooLong(_) => "protocol_error",
             Self::Unknown => "no_address",
@@ -53,12 +51,9 @@ pub(crate) async fn call<Q: Serialize, R: DeserializeOwned>(
     request: &Q,
 ) -> Result<R, WireError> {
     write_frame(stream, request).await?;
-    let frame = read_frame(stream).await?.ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the store closed the connection",
-        )
-    })?;
+    let frame = read_frame(stream)
+        .await?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the store closed the connection"))?;
     serde_json::from_slice::<Result<R, String>>(&frame)?.map_err(WireError::Refused)
 }
 
@@ -138,13 +133,10 @@ mod tests {
     async fn a_call_returns_the_reply_or_the_refusal() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, |n: i64| async move {
-            if n < 0 {
-                Err("negative".to_owned())
-            } else {
-                Ok(n + 1)
-            }
-        }));
+        tokio::spawn(serve(
+            listener,
+            |n: i64| async move { if n < 0 { Err("negative".to_owned()) } else { Ok(n + 1) } },
+        ));
         let mut stream = connect(address).await.unwrap();
         assert_eq!(call::<_, i64>(&mut stream, &1).await.unwrap(), 2);
         let refused = call::<_, i64>(&mut stream, &-1).await.unwrap_err();

@@ -23,7 +23,7 @@ mod view;
 use crate::config::Config;
 use crate::observation::Batch;
 use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
-use crate::time::{UnixNanos, UnixSecond};
+use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 use crate::warning::Warnings;
 use edges::Edges;
 use history::Shed;
@@ -33,6 +33,9 @@ use processes::{ProcessId, Processes};
 use ring::{Place, Ring};
 use routes::Routes;
 use signals::Signals;
+
+/// Added to the delay of spans, so that a tick does not just miss what it waits for.
+const TICK_MARGIN_NANOS: u64 = 20_000_000;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -149,7 +152,7 @@ impl Engine {
                 self.ring.insert(span, kind, process.0, route, count::whole_weight(span))
             })
             .collect();
-        self.spans_accepted += batch.spans.len() as u64;
+        self.spans_accepted += batch.spans.len() as u64 + batch.spans_ignored;
         for (span, (place, had_children)) in batch.spans.iter().zip(places) {
             let first = span.links_start as usize;
             let links = batch.links.get(first..first + usize::from(span.links_len)).unwrap_or_default();
@@ -181,6 +184,16 @@ impl Engine {
         let mut snapshot = self.view(ingest);
         self.warnings.judge(&mut snapshot);
         snapshot
+    }
+
+    /// When to tick after `now`: half a second from now at least, and then as soon as a whole second
+    /// has settled, judged by how late after their end spans lately came.
+    pub fn next_tick(&self, now: UnixNanos) -> UnixNanos {
+        let delay = self.members.all().filter_map(|(_, member)| member.delay.seconds()).fold(0.0, f64::max);
+        let settling = ((delay.fract() * 1e9) as u64).saturating_add(TICK_MARGIN_NANOS) % NANOS_PER_SECOND;
+        let earliest = now.plus_nanos(NANOS_PER_SECOND / 2);
+        let candidate = earliest.second().start().plus_nanos(settling);
+        if candidate < earliest { candidate.plus_nanos(NANOS_PER_SECOND) } else { candidate }
     }
 
     fn advance(&mut self, now: UnixNanos) {

@@ -19,6 +19,8 @@ pub struct Batch {
     pub shapes: Vec<SpanShape>,
     /// Ended spans, in the order in which they came.
     pub spans: Vec<Span>,
+    /// Spans that were accepted but are a client library's own inner workings, which nothing reads.
+    pub spans_ignored: u64,
     /// Links of all spans; a span names its range.
     pub links: Vec<SpanLink>,
     /// Metrics whose names the engine knows; all others are only counted, in `points_unused`.

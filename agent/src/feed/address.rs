@@ -45,10 +45,7 @@ impl FeedAddress {
 
 impl Default for FeedAddress {
     fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: DEFAULT_PORT,
-        }
+        Self { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT }
     }
 }
 
@@ -68,45 +65,29 @@ impl FromStr for FeedAddress {
         let text = text.strip_prefix("http://").unwrap_or(text);
         let text = text.strip_suffix('/').unwrap_or(text);
         if text.parse::<Ipv6Addr>().is_ok() {
-            return Ok(Self {
-                host: format!("[{text}]"),
-                port: DEFAULT_PORT,
-            });
+            return Ok(Self { host: format!("[{text}]"), port: DEFAULT_PORT });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, parse_port(port)?),
             _ => (text, DEFAULT_PORT),
         };
-        let host = if host.is_empty() && text.starts_with(':') {
-            "127.0.0.1"
-        } else {
-            host
-        };
+        let host = if host.is_empty() && text.starts_with(':') { "127.0.0.1" } else { host };
         if !is_host(host) {
             return Err(AddressError::Form);
         }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Self { host: host.to_owned(), port })
     }
 }
 
 fn parse_port(text: &str) -> Result<u16, AddressError> {
-    text.parse()
-        .ok()
-        .filter(|&port| port > 0)
-        .ok_or(AddressError::Port)
+    text.parse().ok().filter(|&port| port > 0).ok_or(AddressError::Port)
 }
 
 fn is_host(host: &str) -> bool {
     if let Some(inside) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         return inside.parse::<Ipv6Addr>().is_ok();
     }
-    !host.is_empty()
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
 #[cfg(test)]
@@ -114,8 +95,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<String, AddressError> {
-        text.parse::<FeedAddress>()
-            .map(|address| address.to_string())
+        text.parse::<FeedAddress>().map(|address| address.to_string())
     }
 
     #[test]
@@ -139,32 +119,17 @@ mod tests {
         assert_eq!(read("https://agent:4319"), Err(AddressError::Tls));
         assert_eq!(read("agent:port"), Err(AddressError::Port));
         assert_eq!(read("agent:0"), Err(AddressError::Port));
-        for text in [
-            "",
-            "http://",
-            "user:secret@agent:4319",
-            "agent/path",
-            "[agent]:1",
-            "a b",
-        ] {
+        for text in ["", "http://", "user:secret@agent:4319", "agent/path", "[agent]:1", "a b"] {
             assert_eq!(read(text), Err(AddressError::Form), "{text}");
         }
     }
 
     #[test]
     fn knows_this_machine() {
-        for (text, loopback) in [
-            ("localhost", true),
-            ("127.0.0.9:1", true),
-            ("::1", true),
-            ("10.0.0.1", false),
-            ("agent", false),
-        ] {
-            assert_eq!(
-                text.parse::<FeedAddress>().unwrap().is_loopback(),
-                loopback,
-                "{text}"
-            );
+        for (text, loopback) in
+            [("localhost", true), ("127.0.0.9:1", true), ("::1", true), ("10.0.0.1", false), ("agent", false)]
+        {
+            assert_eq!(text.parse::<FeedAddress>().unwrap().is_loopback(), loopback, "{text}");
         }
     }
 }

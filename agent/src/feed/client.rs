@@ -131,15 +131,9 @@ enum Seen {
 
 /// Passes on what comes over one link until it is lost. While the reader has not taken the last
 /// event, a newer snapshot takes the place of the waiting one.
-async fn pump(
-    mut link: Link,
-    options: &ClientOptions,
-    events: &mpsc::Sender<FeedEvent>,
-) -> (Seen, ClientError) {
-    let connected = FeedEvent::Connected {
-        address: options.address.to_string(),
-        agent_version: link.agent_version().to_owned(),
-    };
+async fn pump(mut link: Link, options: &ClientOptions, events: &mpsc::Sender<FeedEvent>) -> (Seen, ClientError) {
+    let connected =
+        FeedEvent::Connected { address: options.address.to_string(), agent_version: link.agent_version().to_owned() };
     let mut told = Some(connected);
     let mut newest = None;
     let mut seen = Seen::Nothing;

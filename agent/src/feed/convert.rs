@@ -29,9 +29,7 @@ use super::{Detail, wire};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConvertError {
     /// It was made by a newer agent.
-    #[error(
-        "the snapshots are of version {theirs}, this tiertop reads up to {ours}: update tiertop"
-    )]
+    #[error("the snapshots are of version {theirs}, this tiertop reads up to {ours}: update tiertop")]
     Newer {
         /// The message's version.
         theirs: u32,
@@ -42,18 +40,8 @@ pub enum ConvertError {
 
 /// The message that says `snapshot`, with as much of each tier as `detail` asks for.
 pub fn to_wire(snapshot: &Snapshot, detail: Detail) -> wire::Snapshot {
-    let Snapshot {
-        version,
-        at_unix_ms,
-        environment,
-        region,
-        window,
-        tiers,
-        edges,
-        signals,
-        warnings,
-        pipeline,
-    } = snapshot;
+    let Snapshot { version, at_unix_ms, environment, region, window, tiers, edges, signals, warnings, pipeline } =
+        snapshot;
     wire::Snapshot {
         version: *version,
         at_unix_ms: *at_unix_ms,
@@ -71,37 +59,17 @@ pub fn to_wire(snapshot: &Snapshot, detail: Detail) -> wire::Snapshot {
 /// The snapshot that a message says.
 pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
     check_version(message.version)?;
-    let wire::Snapshot {
-        version,
-        at_unix_ms,
-        environment,
-        region,
-        window,
-        tiers,
-        edges,
-        signals,
-        warnings,
-        pipeline,
-    } = message;
+    let wire::Snapshot { version, at_unix_ms, environment, region, window, tiers, edges, signals, warnings, pipeline } =
+        message;
 
     let mut left_out = LeftOut::default();
-    let tiers = tiers
-        .into_iter()
-        .filter_map(|tier| tier::from_wire(tier).map_err(|id| left_out.tier(id)).ok())
-        .collect();
-    let edges = edges
-        .into_iter()
-        .map(tier::edge_from_wire)
-        .filter(|edge| left_out.keeps_edge(&edge.from, &edge.to))
-        .collect();
-    let signals = signals
-        .into_iter()
-        .filter(|signal| left_out.keeps_signal_of(&signal.tier))
-        .collect::<Vec<_>>();
-    let signals = signals
-        .into_iter()
-        .filter_map(|signal| signal::from_wire(signal).or_else(|| left_out.signal()))
-        .collect();
+    let tiers =
+        tiers.into_iter().filter_map(|tier| tier::from_wire(tier).map_err(|id| left_out.tier(id)).ok()).collect();
+    let edges =
+        edges.into_iter().map(tier::edge_from_wire).filter(|edge| left_out.keeps_edge(&edge.from, &edge.to)).collect();
+    let signals = signals.into_iter().filter(|signal| left_out.keeps_signal_of(&signal.tier)).collect::<Vec<_>>();
+    let signals =
+        signals.into_iter().filter_map(|signal| signal::from_wire(signal).or_else(|| left_out.signal())).collect();
     let mut pipeline = pipeline::from_wire(pipeline.unwrap_or_default());
     pipeline.evictions.extend(left_out.reasons());
 
@@ -114,10 +82,7 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
         tiers,
         edges,
         signals,
-        warnings: warnings
-            .into_iter()
-            .map(signal::warning_from_wire)
-            .collect(),
+        warnings: warnings.into_iter().map(signal::warning_from_wire).collect(),
         pipeline,
     })
 }
@@ -125,10 +90,7 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
 /// Refuses the snapshots of a newer version than this code knows.
 pub fn check_version(theirs: u32) -> Result<(), ConvertError> {
     if theirs > SNAPSHOT_VERSION {
-        return Err(ConvertError::Newer {
-            theirs,
-            ours: SNAPSHOT_VERSION,
-        });
+        return Err(ConvertError::Newer { theirs, ours: SNAPSHOT_VERSION });
     }
     Ok(())
 }
@@ -164,40 +126,24 @@ impl LeftOut {
     }
 
     fn reasons(self) -> impl Iterator<Item = ReasonCount> {
-        [
-            ("tiers", self.tiers.len() as u64),
-            ("edges", self.edges),
-            ("signals", self.signals),
-        ]
-        .into_iter()
-        .filter(|&(_, count)| count > 0)
-        .map(|(what, count)| ReasonCount {
-            reason: format!("{what} of a kind newer than this tiertop: update it"),
-            count,
-        })
+        [("tiers", self.tiers.len() as u64), ("edges", self.edges), ("signals", self.signals)]
+            .into_iter()
+            .filter(|&(_, count)| count > 0)
+            .map(|(what, count)| ReasonCount {
+                reason: format!("{what} of a kind newer than this tiertop: update it"),
+                count,
+            })
     }
 }
 
 fn window_to_wire(window: Window) -> wire::Window {
-    let Window {
-        from_unix_s,
-        to_unix_s,
-    } = window;
-    wire::Window {
-        from_unix_s,
-        to_unix_s,
-    }
+    let Window { from_unix_s, to_unix_s } = window;
+    wire::Window { from_unix_s, to_unix_s }
 }
 
 fn window_from_wire(window: wire::Window) -> Window {
-    let wire::Window {
-        from_unix_s,
-        to_unix_s,
-    } = window;
-    Window {
-        from_unix_s,
-        to_unix_s,
-    }
+    let wire::Window { from_unix_s, to_unix_s } = window;
+    Window { from_unix_s, to_unix_s }
 }
 
 /// A trend on the wire: protobuf has no list of optional numbers.
@@ -206,8 +152,5 @@ fn trend_to_wire(values: &[Option<f32>]) -> Vec<f32> {
 }
 
 fn trend_from_wire(values: Vec<f32>) -> Vec<Option<f32>> {
-    values
-        .into_iter()
-        .map(|v| (!v.is_nan()).then_some(v))
-        .collect()
+    values.into_iter().map(|v| (!v.is_nan()).then_some(v)).collect()
 }

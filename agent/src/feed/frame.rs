@@ -23,11 +23,7 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self {
-            snapshot,
-            overview: OnceLock::new(),
-            full: OnceLock::new(),
-        }
+        Self { snapshot, overview: OnceLock::new(), full: OnceLock::new() }
     }
 
     /// Whether the snapshot was taken at all: before its first tick an engine has only an empty one.
@@ -41,13 +37,7 @@ impl Frame {
             Detail::Overview => &self.overview,
             Detail::Full => &self.full,
         };
-        let bytes = place
-            .get_or_init(|| {
-                convert::to_wire(&self.snapshot, detail)
-                    .encode_to_vec()
-                    .into()
-            })
-            .clone();
+        let bytes = place.get_or_init(|| convert::to_wire(&self.snapshot, detail).encode_to_vec().into()).clone();
         EncodedSnapshot { bytes }
     }
 }
@@ -89,11 +79,7 @@ mod tests {
 
     #[test]
     fn a_detail_is_encoded_once_and_says_what_the_message_says() {
-        let snapshot = Arc::new(Snapshot {
-            at_unix_ms: 7,
-            environment: "demo".to_owned(),
-            ..Snapshot::default()
-        });
+        let snapshot = Arc::new(Snapshot { at_unix_ms: 7, environment: "demo".to_owned(), ..Snapshot::default() });
         let frame = Frame::new(Arc::clone(&snapshot));
         let (first, second) = (frame.encoded(Detail::Full), frame.encoded(Detail::Full));
         assert_eq!(first.bytes.as_ptr(), second.bytes.as_ptr());

@@ -26,13 +26,10 @@ use tonic::{Request, Response, Status};
 use self::generated::feed_server::{Feed, FeedServer};
 use super::frame::{EncodedSnapshot, Frame};
 use super::{Detail, MAX_MESSAGE_BYTES, Token, wire};
+use crate::receive::listen::{self, ListenError, Port};
 
 mod generated {
-    #![allow(
-        unreachable_pub,
-        clippy::pedantic,
-        reason = "generated from proto/tiertop/feed/v1/feed.proto"
-    )]
+    #![allow(unreachable_pub, clippy::pedantic, reason = "generated from proto/tiertop/feed/v1/feed.proto")]
     include!("generated/tiertop.feed.v1.server.rs");
 }
 
@@ -72,23 +69,9 @@ pub enum FeedError {
         /// The address asked for.
         address: SocketAddr,
     },
-    /// Somebody listens there already.
-    #[error(
-        "serve the feed on {address}: the address is taken, perhaps by another agent; choose \
-         another with `--feed ADDR`"
-    )]
-    Taken {
-        /// The address asked for.
-        address: SocketAddr,
-    },
-    /// The system refuses the address.
-    #[error("serve the feed on {address}: {source}; choose another address with `--feed ADDR`")]
-    Bind {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// The address cannot be listened on.
+    #[error("serve the feed: {0}")]
+    Listen(#[from] ListenError),
     /// The server ended by itself.
     #[error("go on serving the feed: {0}")]
     Serve(#[from] tonic::transport::Error),
@@ -109,23 +92,15 @@ impl FeedListener {
     }
 }
 
-/// Takes the address, or says what to do instead.
-pub async fn bind(options: FeedOptions) -> Result<FeedListener, FeedError> {
+/// Takes the address, or says what to do instead. Must be called within a tokio runtime.
+pub fn bind(options: FeedOptions) -> Result<FeedListener, FeedError> {
     let FeedOptions { address, token } = options;
     if token.is_none() && !address.ip().to_canonical().is_loopback() {
         return Err(FeedError::TokenNeeded { address });
     }
-    let failed = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::AddrInUse => FeedError::Taken { address },
-        _ => FeedError::Bind { address, source },
-    };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok(FeedListener {
-        listener,
-        address,
-        token,
-    })
+    let listener = listen::bind(Port::Feed, address)?;
+    let address = listener.local_addr().unwrap_or(address);
+    Ok(FeedListener { listener, address, token })
 }
 
 /// Serves what `snapshots` holds until `shutdown` is ready or its sender is gone. Streams are then
@@ -136,31 +111,21 @@ pub async fn serve(
     snapshots: watch::Receiver<Arc<Snapshot>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), FeedError> {
-    let FeedListener {
-        listener,
-        address: _,
-        token,
-    } = listener;
+    let FeedListener { listener, address: _, token } = listener;
     let (publish, frames) = watch::channel(Arc::new(Frame::new(Arc::default())));
     let (stop, stopped) = oneshot::channel::<()>();
-    let service = FeedServer::new(Watchers {
-        frames,
-        seats: Arc::new(Semaphore::new(MAX_CLIENTS)),
-    })
-    .send_compressed(CompressionEncoding::Zstd)
-    .send_compressed(CompressionEncoding::Gzip)
-    .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let service = FeedServer::new(Watchers { frames, seats: Arc::new(Semaphore::new(MAX_CLIENTS)) })
+        .send_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let server = Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
-        .add_service(InterceptedService::new(service, move |request| {
-            admit(token.as_ref(), request)
-        }))
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async { drop(stopped.await) },
-        );
+        .add_service(InterceptedService::new(service, move |request| admit(token.as_ref(), request)))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
+            drop(stopped.await)
+        });
     let feed = async move {
         tokio::select! {
             () = forward(snapshots, publish) => {}
@@ -177,10 +142,7 @@ pub async fn serve(
 
 /// Makes each snapshot a frame that all streams share; returns when no more will come. Dropping
 /// `publish` ends the streams.
-async fn forward(
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
-    publish: watch::Sender<Arc<Frame>>,
-) {
+async fn forward(mut snapshots: watch::Receiver<Arc<Snapshot>>, publish: watch::Sender<Arc<Frame>>) {
     loop {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         publish.send_replace(Arc::new(Frame::new(snapshot)));
@@ -198,9 +160,7 @@ fn admit(token: Option<&Token>, request: Request<()>) -> Result<Request<()>, Sta
     match request.metadata().get("authorization") {
         Some(header) if token.opens(header.as_bytes()) => Ok(request),
         Some(_) => Err(Status::unauthenticated("this is not the agent's token")),
-        None => Err(Status::unauthenticated(
-            "the agent wants a token: `authorization: Bearer TOKEN`",
-        )),
+        None => Err(Status::unauthenticated("the agent wants a token: `authorization: Bearer TOKEN`")),
     }
 }
 
@@ -214,38 +174,27 @@ struct Watchers {
 impl Feed for Watchers {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<EncodedSnapshot, Status>> + Send>>;
 
-    async fn info(
-        &self,
-        _request: Request<wire::InfoRequest>,
-    ) -> Result<Response<wire::InfoResponse>, Status> {
+    async fn info(&self, _request: Request<wire::InfoRequest>) -> Result<Response<wire::InfoResponse>, Status> {
         Ok(Response::new(wire::InfoResponse {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             snapshot_version: SNAPSHOT_VERSION,
         }))
     }
 
-    async fn watch(
-        &self,
-        request: Request<wire::WatchRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let detail = match request.get_ref().detail() {
             wire::Detail::Overview => Detail::Overview,
             wire::Detail::Full | wire::Detail::Unspecified => Detail::Full,
         };
-        let seat = Arc::clone(&self.seats).try_acquire_owned().map_err(|_| {
-            Status::resource_exhausted(format!("the agent already serves {MAX_CLIENTS} screens"))
-        })?;
+        let seat = Arc::clone(&self.seats)
+            .try_acquire_owned()
+            .map_err(|_| Status::resource_exhausted(format!("the agent already serves {MAX_CLIENTS} screens")))?;
         let mut frames = self.frames.clone();
         frames.mark_changed();
-        let watcher = Watcher {
-            frames,
-            detail,
-            _seat: seat,
-        };
-        Ok(Response::new(Box::pin(stream::unfold(
-            watcher,
-            async |mut watcher| Some((Ok(watcher.next().await?), watcher)),
-        ))))
+        let watcher = Watcher { frames, detail, _seat: seat };
+        Ok(Response::new(Box::pin(stream::unfold(watcher, async |mut watcher| {
+            Some((Ok(watcher.next().await?), watcher))
+        }))))
     }
 }
 

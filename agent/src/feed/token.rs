@@ -44,17 +44,14 @@ impl Token {
 
     /// The token in a file, without the white space around it.
     pub fn from_file(path: &Path) -> Result<Self, TokenError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TokenError::File {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| TokenError::File { path: path.to_owned(), source })?;
         Self::new(&text)
     }
 
     /// The value of the `authorization` header that carries it.
     pub(super) fn header(&self) -> AsciiMetadataValue {
-        let mut value = AsciiMetadataValue::try_from(format!("Bearer {}", self.0))
-            .expect("a token is printable ASCII");
+        let mut value = AsciiMetadataValue::try_from(format!("Bearer {}", self.0)).expect("a token is printable ASCII");
         value.set_sensitive(true);
         value
     }
@@ -81,9 +78,7 @@ fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    let difference = a.iter().zip(b).fold(0, |difference, (x, y)| {
-        std::hint::black_box(difference | (x ^ y))
-    });
+    let difference = a.iter().zip(b).fold(0, |difference, (x, y)| std::hint::black_box(difference | (x ^ y)));
     difference == 0
 }
 
@@ -96,15 +91,7 @@ mod tests {
         let token = Token::new(" secret-1\n").unwrap();
         assert!(token.opens(token.header().as_bytes()));
         assert!(token.opens(b"bearer secret-1"));
-        for header in [
-            "",
-            "Bearer",
-            "Bearer ",
-            "secret-1",
-            "Bearer secret-2",
-            "Bearer secret-11",
-            "Basic! secret-1",
-        ] {
+        for header in ["", "Bearer", "Bearer ", "secret-1", "Bearer secret-2", "Bearer secret-11", "Basic! secret-1"] {
             assert!(!token.opens(header.as_bytes()), "{header}");
         }
     }
@@ -119,10 +106,7 @@ mod tests {
     fn refuses_what_no_header_carries() {
         assert!(matches!(Token::new(" \n"), Err(TokenError::Empty)));
         assert!(matches!(Token::new("a b"), Err(TokenError::Characters)));
-        assert!(matches!(
-            Token::new("schlüssel"),
-            Err(TokenError::Characters)
-        ));
+        assert!(matches!(Token::new("schlüssel"), Err(TokenError::Characters)));
     }
 
     #[test]

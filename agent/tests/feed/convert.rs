@@ -39,33 +39,15 @@ fn the_empty_snapshot_survives() {
 #[test]
 fn every_named_value_survives() {
     let mut snapshot = fixture::snapshot(1, SMALL);
-    let (tier, signal, warning) = (
-        snapshot.tiers[0].clone(),
-        snapshot.signals[0].clone(),
-        snapshot.warnings[0].clone(),
-    );
-    snapshot.tiers = TierKind::ALL
-        .into_iter()
-        .map(|kind| with(&tier, |t| t.kind = kind))
-        .collect();
-    snapshot
-        .tiers
-        .extend(fixture::STATES.map(|state| with(&tier, |t| t.state = state)));
-    snapshot
-        .tiers
-        .extend(fixture::FIGURES_FROM.map(|from| with(&tier, |t| t.figures_from = from)));
-    snapshot.signals = fixture::SIGNALS
-        .map(|kind| with(&signal, |s| s.kind = kind))
-        .to_vec();
-    snapshot.warnings = fixture::PHASES
-        .map(|phase| with(&warning, |w| w.phase = Some(phase)))
-        .to_vec();
-    snapshot
-        .warnings
-        .push(with(&warning, |w| w.severity = Severity::Warning));
-    snapshot
-        .warnings
-        .push(with(&warning, |w| w.severity = Severity::Critical));
+    let (tier, signal, warning) =
+        (snapshot.tiers[0].clone(), snapshot.signals[0].clone(), snapshot.warnings[0].clone());
+    snapshot.tiers = TierKind::ALL.into_iter().map(|kind| with(&tier, |t| t.kind = kind)).collect();
+    snapshot.tiers.extend(fixture::STATES.map(|state| with(&tier, |t| t.state = state)));
+    snapshot.tiers.extend(fixture::FIGURES_FROM.map(|from| with(&tier, |t| t.figures_from = from)));
+    snapshot.signals = fixture::SIGNALS.map(|kind| with(&signal, |s| s.kind = kind)).to_vec();
+    snapshot.warnings = fixture::PHASES.map(|phase| with(&warning, |w| w.phase = Some(phase))).to_vec();
+    snapshot.warnings.push(with(&warning, |w| w.severity = Severity::Warning));
+    snapshot.warnings.push(with(&warning, |w| w.severity = Severity::Critical));
     assert_eq!(over_the_wire(&snapshot, Detail::Full), snapshot);
 }
 
@@ -115,12 +97,8 @@ fn what_has_no_name_here_is_left_out_and_counted() {
     assert_eq!(read.edges.len(), snapshot.edges.len() - 2);
     assert_eq!(read.signals.len(), snapshot.signals.len() - 2);
     assert_eq!(read.warnings, snapshot.warnings);
-    let left_out: Vec<(&str, u64)> = read
-        .pipeline
-        .evictions
-        .iter()
-        .map(|reason| (reason.reason.split(' ').next().unwrap(), reason.count))
-        .collect();
+    let left_out: Vec<(&str, u64)> =
+        read.pipeline.evictions.iter().map(|reason| (reason.reason.split(' ').next().unwrap(), reason.count)).collect();
     assert_eq!(left_out, [("tiers", 1), ("edges", 2), ("signals", 2)]);
 }
 

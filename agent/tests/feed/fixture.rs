@@ -5,21 +5,16 @@
 
 use tiertop_core::phase::Phase;
 use tiertop_core::snapshot::{
-    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, PipelineView,
-    ReasonCount, SNAPSHOT_VERSION, Severity, SignalKind, SignalView, Snapshot, SourceView,
-    TREND_SECONDS, TierState, TierView, TrendView, WarningView, Window,
+    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, PipelineView, ReasonCount,
+    SNAPSHOT_VERSION, Severity, SignalKind, SignalView, Snapshot, SourceView, TREND_SECONDS, TierState, TierView,
+    TrendView, WarningView, Window,
 };
 use tiertop_core::tier::TierKind;
 
-pub(crate) const FIGURES_FROM: [FiguresFrom; 4] = [
-    FiguresFrom::OwnSpans,
-    FiguresFrom::CallerSpans,
-    FiguresFrom::Metrics,
-    FiguresFrom::SpansAndMetrics,
-];
+pub(crate) const FIGURES_FROM: [FiguresFrom; 4] =
+    [FiguresFrom::OwnSpans, FiguresFrom::CallerSpans, FiguresFrom::Metrics, FiguresFrom::SpansAndMetrics];
 
-pub(crate) const STATES: [TierState; 3] =
-    [TierState::Fine, TierState::Warning, TierState::Critical];
+pub(crate) const STATES: [TierState; 3] = [TierState::Fine, TierState::Warning, TierState::Critical];
 
 pub(crate) const SIGNALS: [SignalKind; 12] = [
     SignalKind::CacheHitRatio,
@@ -36,14 +31,8 @@ pub(crate) const SIGNALS: [SignalKind; 12] = [
     SignalKind::EvictionsPerSecond,
 ];
 
-pub(crate) const PHASES: [Phase; 6] = [
-    Phase::SingleBox,
-    Phase::WebTier,
-    Phase::DatabaseReads,
-    Phase::Spikes,
-    Phase::Writes,
-    Phase::Regions,
-];
+pub(crate) const PHASES: [Phase; 6] =
+    [Phase::SingleBox, Phase::WebTier, Phase::DatabaseReads, Phase::Spikes, Phase::Writes, Phase::Regions];
 
 /// How much of everything a snapshot holds.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +44,7 @@ pub(crate) struct Extent {
 }
 
 /// A small system.
-pub(crate) const SMALL: Extent = Extent {
-    tiers: 5,
-    instances: 2,
-    operations: 3,
-    buckets: 8,
-};
+pub(crate) const SMALL: Extent = Extent { tiers: 5, instances: 2, operations: 3, buckets: 8 };
 
 /// A snapshot of that extent, the same for the same seed.
 pub(crate) fn snapshot(seed: u64, extent: Extent) -> Snapshot {
@@ -71,10 +55,7 @@ pub(crate) fn snapshot(seed: u64, extent: Extent) -> Snapshot {
         at_unix_ms: d.count() + 1,
         environment: d.name("environment"),
         region: d.name("region"),
-        window: Window {
-            from_unix_s: d.count(),
-            to_unix_s: d.count(),
-        },
+        window: Window { from_unix_s: d.count(), to_unix_s: d.count() },
         tiers: d.list(extent.tiers, |d| tier(d, extent)),
         edges: d.list(extent.tiers * 2, edge),
         signals: d.list(extent.tiers * 3, signal),
@@ -100,10 +81,7 @@ fn tier(d: &mut Dice, extent: Extent) -> TierView {
         figures_from: d.one_of(&FIGURES_FROM),
         sampled_ratio: d.maybe(Dice::figure),
         sampling_unknown: d.coin(),
-        in_flight: d.maybe(|d| Inferable {
-            value: d.figure(),
-            inferred: d.coin(),
-        }),
+        in_flight: d.maybe(|d| Inferable { value: d.figure(), inferred: d.coin() }),
         instances: d.list(extent.instances, |d| InstanceView {
             name: d.name("checkout-7d9f6c5b4-x2x7k"),
             zone: d.maybe(|d| d.name("eu-central-1a")),
@@ -184,10 +162,7 @@ fn warning(d: &mut Dice) -> WarningView {
 }
 
 fn pipeline(d: &mut Dice, extent: Extent) -> PipelineView {
-    let reason = |d: &mut Dice| ReasonCount {
-        reason: d.name("too long"),
-        count: d.count(),
-    };
+    let reason = |d: &mut Dice| ReasonCount { reason: d.name("too long"), count: d.count() };
     PipelineView {
         started_unix_ms: d.count(),
         listening: d.list(2, |d| d.name("grpc 127.0.0.1:4317")),

@@ -16,10 +16,7 @@ async fn nobody() -> ClientOptions {
 }
 
 fn options_for(listener: &TcpListener) -> ClientOptions {
-    ClientOptions {
-        address: listener.local_addr().unwrap().to_string().parse().unwrap(),
-        ..ClientOptions::default()
-    }
+    ClientOptions { address: listener.local_addr().unwrap().to_string().parse().unwrap(), ..ClientOptions::default() }
 }
 
 #[tokio::test]
@@ -27,13 +24,7 @@ async fn tells_how_it_gets_on() {
     let stage = Stage::open().await;
     stage.publish(numbered(1));
     let mut events = client::watch(stage.options());
-    assert_eq!(
-        next(&mut events).await,
-        FeedEvent::Connecting {
-            attempt: 1,
-            error: None
-        }
-    );
+    assert_eq!(next(&mut events).await, FeedEvent::Connecting { attempt: 1, error: None });
     let connected = FeedEvent::Connected {
         address: stage.address.to_string(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -51,22 +42,12 @@ async fn comes_back_when_the_agent_does() {
     assert_eq!(next_snapshot(&mut events).await.at_unix_ms, 1);
 
     stage.stop().await;
-    let FeedEvent::Connecting {
-        attempt: 1,
-        error: Some(error),
-    } = next(&mut events).await
-    else {
+    let FeedEvent::Connecting { attempt: 1, error: Some(error) } = next(&mut events).await else {
         panic!("the loss is told first")
     };
-    assert!(
-        error.contains("has stopped") || error.contains("is lost"),
-        "{error}"
-    );
+    assert!(error.contains("has stopped") || error.contains("is lost"), "{error}");
     let error = next_error(&mut events).await;
-    assert!(
-        error.starts_with("connection refused: no agent listens at"),
-        "{error}"
-    );
+    assert!(error.starts_with("connection refused: no agent listens at"), "{error}");
     assert!(error.ends_with("start one with `tiertop agent`"), "{error}");
 
     let stage = Stage::on(address, None).await;
@@ -90,10 +71,7 @@ async fn a_link_without_snapshots_is_lost() {
     let mut events = client::watch(stage.options());
     assert_eq!(next_snapshot(&mut events).await.at_unix_ms, 1);
     let error = next_error(&mut events).await;
-    assert!(
-        error.starts_with("no snapshot from") && error.ends_with("for 5 s"),
-        "{error}"
-    );
+    assert!(error.starts_with("no snapshot from") && error.ends_with("for 5 s"), "{error}");
     assert_eq!(next_snapshot(&mut events).await.at_unix_ms, 1);
 }
 
@@ -101,10 +79,7 @@ async fn a_link_without_snapshots_is_lost() {
 async fn a_port_that_does_not_answer_is_told_after_three_seconds() {
     let mute = TcpListener::bind(ANY_PORT).await.unwrap();
     let error = next_error(&mut client::watch(options_for(&mute))).await;
-    assert!(
-        error.starts_with("no answer from") && error.ends_with("within 3 s"),
-        "{error}"
-    );
+    assert!(error.starts_with("no answer from") && error.ends_with("within 3 s"), "{error}");
 }
 
 #[tokio::test]
@@ -116,11 +91,7 @@ async fn something_else_on_the_port_is_told_apart() {
             let (mut stream, _) = web.accept().await.unwrap();
             tokio::spawn(async move {
                 drop(stream.read(&mut [0; 1024]).await);
-                drop(
-                    stream
-                        .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-                        .await,
-                );
+                drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await);
                 drop(stream.shutdown().await);
             });
         }
@@ -139,35 +110,19 @@ async fn something_else_on_the_port_is_told_apart() {
 
 #[tokio::test]
 async fn a_host_without_address_is_told() {
-    let options = ClientOptions {
-        address: "nowhere.invalid".parse().unwrap(),
-        ..ClientOptions::default()
-    };
+    let options = ClientOptions { address: "nowhere.invalid".parse().unwrap(), ..ClientOptions::default() };
     let error = client::once(&options, DEADLINE).await.unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("nowhere.invalid:4319 cannot be reached: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("nowhere.invalid:4319 cannot be reached: "), "{error}");
 }
 
 #[tokio::test]
 async fn once_waits_for_a_snapshot_with_data() {
     let stage = Stage::open().await;
-    let empty = Snapshot {
-        version: 1,
-        at_unix_ms: 1,
-        ..Snapshot::default()
-    };
+    let empty = Snapshot { version: 1, at_unix_ms: 1, ..Snapshot::default() };
     stage.publish(empty.clone());
     let options = stage.options();
     let soon = Duration::from_millis(300);
-    assert_eq!(
-        client::once(&options, soon).await.unwrap(),
-        empty,
-        "the latest, if none has data"
-    );
+    assert_eq!(client::once(&options, soon).await.unwrap(), empty, "the latest, if none has data");
 
     let mut events = client::watch(options.clone());
     let found = tokio::spawn(async move { client::once(&options, DEADLINE).await });
@@ -184,9 +139,7 @@ async fn once_fails_at_once_where_nobody_listens_and_in_time_where_nothing_comes
     assert!(begun.elapsed() < DEADLINE / 2);
 
     let stage = Stage::open().await;
-    let error = client::once(&stage.options(), Duration::from_millis(200))
-        .await
-        .unwrap_err();
+    let error = client::once(&stage.options(), Duration::from_millis(200)).await.unwrap_err();
     assert!(matches!(error, ClientError::Silent { .. }), "{error:?}");
     assert!(error.to_string().ends_with("for 0.2 s"), "{error}");
 }

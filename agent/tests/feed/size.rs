@@ -11,24 +11,11 @@ const GRPC_DEFAULT: usize = 4 * 1024 * 1024;
 
 #[test]
 fn two_hundred_tiers_stay_under_the_default_limit_of_grpc() {
-    let snapshot = fixture::snapshot(
-        1,
-        Extent {
-            tiers: 200,
-            instances: 4,
-            operations: 20,
-            buckets: 100,
-        },
-    );
+    let snapshot = fixture::snapshot(1, Extent { tiers: 200, instances: 4, operations: 20, buckets: 100 });
     let full = to_wire(&snapshot, Detail::Full).encode_to_vec();
     let overview = to_wire(&snapshot, Detail::Overview).encode_to_vec();
     let compressed = zstd::encode_all(full.as_slice(), 0).unwrap();
-    println!(
-        "200 tiers: full {} bytes, as zstd {}, overview {}",
-        full.len(),
-        compressed.len(),
-        overview.len()
-    );
+    println!("200 tiers: full {} bytes, as zstd {}, overview {}", full.len(), compressed.len(), overview.len());
     assert!(full.len() < 2 * 1024 * 1024, "{}", full.len());
     assert!(full.len() < GRPC_DEFAULT && GRPC_DEFAULT < MAX_MESSAGE_BYTES);
     assert!(overview.len() < full.len() / 2, "{}", overview.len());

@@ -19,8 +19,7 @@ use crate::fixture::{self, Extent};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A free port of this machine.
-pub(crate) const ANY_PORT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A feed that is being served.
 pub(crate) struct Stage {
@@ -33,19 +32,14 @@ pub(crate) struct Stage {
 impl Stage {
     /// Serves on an address, with an engine that has not ticked yet.
     pub(crate) async fn on(address: SocketAddr, token: Option<Token>) -> Self {
-        let listener = server::bind(FeedOptions { address, token }).await.unwrap();
+        let listener = server::bind(FeedOptions { address, token }).unwrap();
         let address = listener.address();
         let (snapshots, newest) = watch::channel(Arc::default());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server::serve(listener, newest, async {
             drop(stopped.await);
         }));
-        Self {
-            address,
-            snapshots,
-            stop,
-            serving,
-        }
+        Self { address, snapshots, stop, serving }
     }
 
     pub(crate) async fn open() -> Self {
@@ -63,11 +57,7 @@ impl Stage {
     }
 
     pub(crate) fn options(&self) -> ClientOptions {
-        ClientOptions {
-            address: self.address.to_string().parse().unwrap(),
-            token: None,
-            detail: Detail::Full,
-        }
+        ClientOptions { address: self.address.to_string().parse().unwrap(), token: None, detail: Detail::Full }
     }
 
     /// A client that takes no more than `window` bytes before they are read.
@@ -84,23 +74,13 @@ impl Stage {
 
 /// A snapshot known by its number, of some tens of kilobytes.
 pub(crate) fn numbered(number: u64) -> Snapshot {
-    let extent = Extent {
-        tiers: 20,
-        instances: 2,
-        operations: 4,
-        buckets: 20,
-    };
-    Snapshot {
-        at_unix_ms: number,
-        ..fixture::snapshot(7, extent)
-    }
+    let extent = Extent { tiers: 20, instances: 2, operations: 4, buckets: 20 };
+    Snapshot { at_unix_ms: number, ..fixture::snapshot(7, extent) }
 }
 
 /// Waits, but not for ever.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, future)
-        .await
-        .expect("comes before the deadline")
+    tokio::time::timeout(DEADLINE, future).await.expect("comes before the deadline")
 }
 
 pub(crate) async fn next(events: &mut mpsc::Receiver<FeedEvent>) -> FeedEvent {
@@ -119,10 +99,7 @@ pub(crate) async fn next_snapshot(events: &mut mpsc::Receiver<FeedEvent>) -> Arc
 /// The next failure, in its words.
 pub(crate) async fn next_error(events: &mut mpsc::Receiver<FeedEvent>) -> String {
     loop {
-        if let FeedEvent::Connecting {
-            error: Some(error), ..
-        } = next(events).await
-        {
+        if let FeedEvent::Connecting { error: Some(error), .. } = next(events).await {
             return error;
         }
     }

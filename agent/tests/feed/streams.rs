@@ -14,18 +14,12 @@ use crate::stage::{Stage, next_snapshot, numbered, within};
 const NARROW: u32 = 65_535;
 
 async fn watch(client: &mut FeedClient<Channel>) -> Result<Streaming<wire::Snapshot>, Status> {
-    let full = wire::WatchRequest {
-        detail: wire::Detail::Full.into(),
-    };
+    let full = wire::WatchRequest { detail: wire::Detail::Full.into() };
     Ok(within(client.watch(full)).await?.into_inner())
 }
 
 async fn number(stream: &mut Streaming<wire::Snapshot>) -> u64 {
-    within(stream.message())
-        .await
-        .unwrap()
-        .expect("the stream goes on")
-        .at_unix_ms
+    within(stream.message()).await.unwrap().expect("the stream goes on").at_unix_ms
 }
 
 #[tokio::test]
@@ -58,9 +52,7 @@ async fn an_overview_comes_without_the_long_lists() {
     let snapshot = next_snapshot(&mut client::watch(options)).await;
     assert_eq!(snapshot.tiers.len(), numbered(1).tiers.len());
     for tier in &snapshot.tiers {
-        assert!(
-            tier.instances.is_empty() && tier.operations.is_empty() && tier.distribution.is_empty()
-        );
+        assert!(tier.instances.is_empty() && tier.operations.is_empty() && tier.distribution.is_empty());
     }
 }
 
@@ -110,21 +102,14 @@ async fn a_slow_screen_finds_the_newest() {
 async fn who_asks_for_compression_gets_it() {
     let stage = Stage::open().await;
     stage.publish(numbered(1));
-    for (encoding, name) in [
-        (CompressionEncoding::Zstd, "zstd"),
-        (CompressionEncoding::Gzip, "gzip"),
-    ] {
+    for (encoding, name) in [(CompressionEncoding::Zstd, "zstd"), (CompressionEncoding::Gzip, "gzip")] {
         let mut client = stage.raw_client(NARROW).await.accept_compressed(encoding);
-        let response = within(client.watch(wire::WatchRequest::default()))
-            .await
-            .unwrap();
+        let response = within(client.watch(wire::WatchRequest::default())).await.unwrap();
         assert_eq!(response.metadata().get("grpc-encoding").unwrap(), name);
         assert_eq!(number(&mut response.into_inner()).await, 1);
     }
     let mut plain = stage.raw_client(NARROW).await;
-    let response = within(plain.watch(wire::WatchRequest::default()))
-        .await
-        .unwrap();
+    let response = within(plain.watch(wire::WatchRequest::default())).await.unwrap();
     assert!(response.metadata().get("grpc-encoding").is_none());
 }
 

@@ -23,10 +23,7 @@ pub(crate) struct CacheClient {
 impl CacheClient {
     pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
         let pool = Pool::new(Role::Cache, CONNECTIONS, peers).measured("content-cache");
-        Self {
-            pool,
-            metrics: DatabaseClient::new(),
-        }
+        Self { pool, metrics: DatabaseClient::new() }
     }
 
     /// Returns the value of a key, if the cache has it.

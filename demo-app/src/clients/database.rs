@@ -30,11 +30,8 @@ const UPDATE: Statement = Statement {
     text: "UPDATE user_content SET content_metadata = ?, asset_url = ? WHERE id = ?",
 };
 
-const DELETE: Statement = Statement {
-    operation: "DELETE",
-    summary: "DELETE user_content",
-    text: "DELETE FROM user_content WHERE id = ?",
-};
+const DELETE: Statement =
+    Statement { operation: "DELETE", summary: "DELETE user_content", text: "DELETE FROM user_content WHERE id = ?" };
 
 pub(crate) struct Database {
     pool: Pool,
@@ -52,17 +49,9 @@ impl Database {
         Self::new("content-replica", Role::Replica, connections, peers)
     }
 
-    fn new(
-        name: &'static str,
-        role: Role,
-        connections: usize,
-        peers: watch::Receiver<Peers>,
-    ) -> Self {
+    fn new(name: &'static str, role: Role, connections: usize, peers: watch::Receiver<Peers>) -> Self {
         let pool = Pool::new(role, connections, peers).measured(name);
-        Self {
-            pool,
-            metrics: DatabaseClient::new(),
-        }
+        Self { pool, metrics: DatabaseClient::new() }
     }
 
     /// Returns the row of a content.
@@ -82,22 +71,8 @@ impl Database {
     }
 
     /// Records that a content was processed.
-    pub(crate) async fn update(
-        &self,
-        id: i64,
-        metadata: String,
-        asset_url: String,
-    ) -> Result<(), WireError> {
-        self.call(
-            UPDATE,
-            Request::Update {
-                id,
-                metadata,
-                asset_url,
-            },
-        )
-        .await
-        .map(|_| ())
+    pub(crate) async fn update(&self, id: i64, metadata: String, asset_url: String) -> Result<(), WireError> {
+        self.call(UPDATE, Request::Update { id, metadata, asset_url }).await.map(|_| ())
     }
 
     /// Deletes a content.

@@ -31,31 +31,21 @@ pub(crate) struct Objects {
 
 impl Objects {
     pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
-        Self {
-            pool: Pool::new(Role::ObjectStore, CONNECTIONS, peers),
-        }
+        Self { pool: Pool::new(Role::ObjectStore, CONNECTIONS, peers) }
     }
 
     /// Returns the object that an `asset_url` points at, if there is one.
     pub(crate) async fn get(&self, url: &str) -> Result<Option<String>, WireError> {
         let key = url.strip_prefix(URL).unwrap_or(url).to_owned();
-        self.call("GetObject", &key.clone(), Request::Get { key })
-            .await
+        self.call("GetObject", &key.clone(), Request::Get { key }).await
     }
 
     /// Stores an object.
     pub(crate) async fn put(&self, key: String, data: String) -> Result<(), WireError> {
-        self.call("PutObject", &key.clone(), Request::Put { key, data })
-            .await
-            .map(|_| ())
+        self.call("PutObject", &key.clone(), Request::Put { key, data }).await.map(|_| ())
     }
 
-    async fn call(
-        &self,
-        method: &'static str,
-        key: &str,
-        request: Request,
-    ) -> Result<Reply, WireError> {
+    async fn call(&self, method: &'static str, key: &str, request: Request) -> Result<Reply, WireError> {
         let lease = self.pool.acquire().await?;
         let span = spans::object_store(method, key, lease.address());
         traced(span, lease.call(&request)).await

@@ -66,12 +66,7 @@ impl Pool {
             pending: AtomicI64::new(0),
             idle: Mutex::new(Vec::new()),
         });
-        Self {
-            role,
-            peers,
-            shared,
-            metrics: None,
-        }
+        Self { role, peers, shared, metrics: None }
     }
 
     /// Adds the metrics that a database's client has of its pool, under a name.
@@ -97,16 +92,8 @@ impl Pool {
         if let Some(Metrics { name, wait_time }) = &self.metrics {
             wait_time.record(since.elapsed().as_secs_f64(), &[pool_name(name)]);
         }
-        let address = self
-            .peers
-            .borrow()
-            .one(self.role)
-            .ok_or(WireError::Unknown)?;
-        Ok(Lease {
-            pool: self,
-            address,
-            _permit: permit,
-        })
+        let address = self.peers.borrow().one(self.role).ok_or(WireError::Unknown)?;
+        Ok(Lease { pool: self, address, _permit: permit })
     }
 
     async fn wait(&self) -> Result<SemaphorePermit<'_>, WireError> {
@@ -132,19 +119,11 @@ impl Lease<'_> {
     }
 
     /// Sends a request and returns the store's reply. A connection that failed is not used again.
-    pub(crate) async fn call<Q: Serialize, R: DeserializeOwned>(
-        self,
-        request: &Q,
-    ) -> Result<R, WireError> {
-        tokio::time::timeout(CALL_TIMEOUT, self.exchange(request))
-            .await
-            .map_err(|_| WireError::Timeout)?
+    pub(crate) async fn call<Q: Serialize, R: DeserializeOwned>(self, request: &Q) -> Result<R, WireError> {
+        tokio::time::timeout(CALL_TIMEOUT, self.exchange(request)).await.map_err(|_| WireError::Timeout)?
     }
 
-    async fn exchange<Q: Serialize, R: DeserializeOwned>(
-        &self,
-        request: &Q,
-    ) -> Result<R, WireError> {
+    async fn exchange<Q: Serialize, R: DeserializeOwned>(&self, request: &Q) -> Result<R, WireError> {
         let mut stream = match self.pool.idle(self.address) {
             Some(stream) => stream,
             None => wire::connect(self.address).await?,
@@ -192,14 +171,8 @@ fn measure(shared: &Arc<Shared>, name: &'static str) {
             })
             .build();
     };
-    level("db.client.connection.max", "{connection}", |shared| {
-        shared.size as i64
-    });
-    level(
-        "db.client.connection.pending_requests",
-        "{request}",
-        |shared| shared.pending.load(Ordering::Relaxed),
-    );
+    level("db.client.connection.max", "{connection}", |shared| shared.size as i64);
+    level("db.client.connection.pending_requests", "{request}", |shared| shared.pending.load(Ordering::Relaxed));
     let shared = Arc::clone(shared);
     meter
         .i64_observable_up_down_counter("db.client.connection.count")
@@ -224,10 +197,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(wire::serve(listener, |n: i64| async move { Ok(n) }));
-        let peers = Peers(vec![Peer {
-            role: Role::Cache,
-            address,
-        }]);
+        let peers = Peers(vec![Peer { role: Role::Cache, address }]);
         Pool::new(Role::Cache, 1, watch::channel(peers).1)
     }
 
@@ -236,9 +206,8 @@ mod tests {
         let pool = pool_of_one().await;
         let first = pool.acquire().await.unwrap();
         let mut second = Box::pin(pool.acquire());
-        let waiting = std::future::poll_fn(|context| {
-            std::task::Poll::Ready(second.as_mut().poll(context).is_pending())
-        });
+        let waiting =
+            std::future::poll_fn(|context| std::task::Poll::Ready(second.as_mut().poll(context).is_pending()));
         assert!(waiting.await);
         assert_eq!(pool.shared.pending.load(Ordering::Relaxed), 1);
         assert_eq!(first.call::<_, i64>(&1).await.unwrap(), 1);

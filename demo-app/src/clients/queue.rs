@@ -33,10 +33,7 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
         let pool = Pool::new(Role::Queue, CONNECTIONS, peers);
-        Self {
-            pool,
-            metrics: Sender::new(),
-        }
+        Self { pool, metrics: Sender::new() }
     }
 
     /// Stores a job; the message carries the context of its PRODUCER span.
@@ -48,8 +45,7 @@ impl Queue {
         let traceparent = context::traceparent(&span);
         let request = Request::Send { body, traceparent };
         let result = traced(span, lease.call::<_, Reply>(&request)).await;
-        self.metrics
-            .sent(address, since, result.as_ref().err().map(WireError::kind));
+        self.metrics.sent(address, since, result.as_ref().err().map(WireError::kind));
         result.map(|_| ())
     }
 
@@ -74,16 +70,9 @@ impl Queue {
         self.settle("nack", id, Request::Release { id }).await
     }
 
-    async fn settle(
-        &self,
-        operation: &'static str,
-        id: i64,
-        request: Request,
-    ) -> Result<(), WireError> {
+    async fn settle(&self, operation: &'static str, id: i64, request: Request) -> Result<(), WireError> {
         let lease = self.pool.acquire().await?;
         let span = spans::settle(operation, id, lease.address());
-        traced(span, lease.call::<_, Reply>(&request))
-            .await
-            .map(|_| ())
+        traced(span, lease.call::<_, Reply>(&request)).await.map(|_| ())
     }
 }

@@ -56,15 +56,8 @@ impl Spawner {
 }
 
 /// Returns the command that starts the node of a seat.
-pub(super) fn command(
-    options: &DemoOptions,
-    seat: &Seat,
-    folder: &Path,
-) -> Result<Command, DemoError> {
-    let (program, first) = options
-        .node_command
-        .split_first()
-        .ok_or(DemoError::NoCommand)?;
+pub(super) fn command(options: &DemoOptions, seat: &Seat, folder: &Path) -> Result<Command, DemoError> {
+    let (program, first) = options.node_command.split_first().ok_or(DemoError::NoCommand)?;
     let mut command = Command::new(program);
     command
         .args(first)
@@ -84,10 +77,7 @@ pub(super) fn command(
 }
 
 fn value_name(value: &impl clap::ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// A node's process.
@@ -119,55 +109,27 @@ impl Child {
     ) -> Result<Self, DemoError> {
         let folder = demo.join(seat.name);
         let log = folder.join("stderr.log");
-        let stderr = fs::create_dir(&folder)
-            .and_then(|()| File::create(&log))
-            .map_err(DemoError::Folder)?;
+        let stderr = fs::create_dir(&folder).and_then(|()| File::create(&log)).map_err(DemoError::Folder)?;
         command.stderr(stderr);
-        let program = command
-            .as_std()
-            .get_program()
-            .to_string_lossy()
-            .into_owned();
-        let failed = |source| DemoError::Spawn {
-            name: seat.name.to_owned(),
-            program,
-            source,
-        };
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let failed = |source| DemoError::Spawn { name: seat.name.to_owned(), program, source };
         let mut process = match spawner.spawn(command).await {
             Ok(process) => process,
             Err(source) => return Err(failed(source)),
         };
         let pipes = (process.stdin.take(), process.stdout.take());
-        let id = process
-            .id()
-            .and_then(|id| Some((id, Pid::from_raw(id.cast_signed())?)));
+        let id = process.id().and_then(|id| Some((id, Pid::from_raw(id.cast_signed())?)));
         let (Some((id, pid)), (Some(orders), Some(reports))) = (id, pipes) else {
             return Err(failed(std::io::Error::other("it ended at once")));
         };
         let (ended, status) = watch::channel(None);
         let asked_to_end = Arc::new(AtomicBool::new(false));
-        tokio::spawn(watch_over(
-            process,
-            seat.name,
-            log,
-            ended,
-            exited.clone(),
-            Arc::clone(&asked_to_end),
-        ));
+        tokio::spawn(watch_over(process, seat.name, log, ended, exited.clone(), Arc::clone(&asked_to_end)));
         let Seat { role, name, zone } = seat;
         Ok(Self {
-            info: NodeInfo {
-                role,
-                name,
-                zone,
-                pid: id,
-                address: None,
-            },
+            info: NodeInfo { role, name, zone, pid: id, address: None },
             pid,
-            pipes: Mutex::new(Pipes {
-                orders,
-                reports: BufReader::new(reports).lines(),
-            }),
+            pipes: Mutex::new(Pipes { orders, reports: BufReader::new(reports).lines() }),
             status,
             asked_to_end,
         })
@@ -214,10 +176,8 @@ impl Child {
         if self.status.borrow().is_some() {
             return Ok(());
         }
-        kill_process(self.pid, signal).map_err(|error| DemoError::Signal {
-            name: self.info.name.to_owned(),
-            source: error.into(),
-        })
+        kill_process(self.pid, signal)
+            .map_err(|error| DemoError::Signal { name: self.info.name.to_owned(), source: error.into() })
     }
 
     /// Asks the node to end, also one that is stopped.
@@ -252,9 +212,7 @@ impl Child {
     async fn hear(&self, pipes: &mut Pipes) -> Result<Report, DemoError> {
         let line = tokio::time::timeout(ANSWER_TIMEOUT, pipes.reports.next_line())
             .await
-            .map_err(|_| DemoError::Silent {
-                name: self.info.name.to_owned(),
-            })?;
+            .map_err(|_| DemoError::Silent { name: self.info.name.to_owned() })?;
         let Ok(Some(line)) = line else {
             return Err(self.gone().await);
         };
@@ -273,10 +231,7 @@ impl Child {
     }
 
     fn failed(&self, why: String) -> DemoError {
-        DemoError::Node {
-            name: self.info.name.to_owned(),
-            why,
-        }
+        DemoError::Node { name: self.info.name.to_owned(), why }
     }
 }
 
@@ -291,10 +246,7 @@ async fn watch_over(
 ) {
     let why = last_words(process.wait().await, &log);
     if !asked_to_end.load(Ordering::Relaxed) {
-        exited.send_replace(Some(NodeExit {
-            name,
-            why: why.clone(),
-        }));
+        exited.send_replace(Some(NodeExit { name, why: why.clone() }));
     }
     ended.send_replace(Some(why));
 }

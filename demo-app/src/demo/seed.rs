@@ -32,15 +32,9 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
 
     let ids: Vec<i64> = (1..=i64::from(options.items)).collect();
     for batch in ids.chunks(BATCH) {
-        let contents: Vec<(Content, String)> = batch
-            .iter()
-            .map(|&id| content(id, options.payload_bytes))
-            .collect();
+        let contents: Vec<(Content, String)> = batch.iter().map(|&id| content(id, options.payload_bytes)).collect();
 
-        let many = contents
-            .iter()
-            .map(|(row, payload)| (key(row.id), payload.clone()))
-            .collect();
+        let many = contents.iter().map(|(row, payload)| (key(row.id), payload.clone())).collect();
         let request = objects::Request::PutMany { objects: many };
         wire::call::<_, objects::Reply>(&mut object_store, &request).await?;
 
@@ -67,9 +61,7 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
         }
         Ok(ids)
     };
-    tokio::time::timeout(CATCH_UP, caught_up)
-        .await
-        .map_err(|_| WireError::Timeout)?
+    tokio::time::timeout(CATCH_UP, caught_up).await.map_err(|_| WireError::Timeout)?
 }
 
 /// Multiples of it, modulo one, spread evenly.
@@ -89,18 +81,12 @@ fn content(id: i64, payload_bytes: usize) -> (Content, String) {
 
 /// Returns some text of a given length that names its content.
 fn payload(id: i64, bytes: usize) -> String {
-    format!("content {id} ")
-        .chars()
-        .cycle()
-        .take(bytes)
-        .collect()
+    format!("content {id} ").chars().cycle().take(bytes).collect()
 }
 
 async fn position(stream: &mut tokio::net::TcpStream) -> Result<i64, WireError> {
     match wire::call(stream, &database::Request::Position).await? {
         database::Reply::Position(position) => Ok(position),
-        other => Err(WireError::Refused(format!(
-            "the database answered {other:?}"
-        ))),
+        other => Err(WireError::Refused(format!("the database answered {other:?}"))),
     }
 }

@@ -53,11 +53,7 @@ impl Latencies {
     }
 
     fn record(&mut self, latency: Duration) {
-        self.0.saturating_record(
-            u64::try_from(latency.as_micros())
-                .unwrap_or(MAX_MICROS)
-                .max(1),
-        );
+        self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(MAX_MICROS).max(1));
     }
 }
 
@@ -88,12 +84,7 @@ impl LoadReport {
             Outcome::Ok => {
                 self.counts.ok += 1;
                 let writes = matches!(action, Action::Write { .. });
-                if writes {
-                    &mut self.writes
-                } else {
-                    &mut self.reads
-                }
-                .record(latency);
+                if writes { &mut self.writes } else { &mut self.reads }.record(latency);
             }
         }
     }
@@ -101,24 +92,11 @@ impl LoadReport {
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LoadCounts {
-            sent,
-            ok,
-            failed,
-            timeouts,
-            in_flight,
-        } = self.counts;
+        let LoadCounts { sent, ok, failed, timeouts, in_flight } = self.counts;
         let seconds = self.elapsed.as_secs_f64();
-        let rate = if seconds > 0.0 {
-            sent as f64 / seconds
-        } else {
-            0.0
-        };
+        let rate = if seconds > 0.0 { sent as f64 / seconds } else { 0.0 };
         writeln!(f, "{sent} requests in {seconds:.1} s ({rate:.1}/s)")?;
-        writeln!(
-            f,
-            "  {ok} ok, {failed} failed, {timeouts} timed out, {in_flight} cut off"
-        )?;
+        writeln!(f, "  {ok} ok, {failed} failed, {timeouts} timed out, {in_flight} cut off")?;
         for (name, latencies) in [("reads", &self.reads), ("writes", &self.writes)] {
             let millis = |latency: Duration| latency.as_secs_f64() * 1_000.0;
             writeln!(
@@ -152,17 +130,9 @@ mod tests {
             report.sent(1);
             report.record(action, outcome, Duration::from_millis(millis));
         }
-        let LoadCounts {
-            sent,
-            ok,
-            failed,
-            timeouts,
-            in_flight,
-        } = report.counts;
+        let LoadCounts { sent, ok, failed, timeouts, in_flight } = report.counts;
         assert_eq!((sent, ok, failed, timeouts, in_flight), (4, 2, 1, 1, 0));
         assert_eq!((report.reads.count(), report.writes.count()), (1, 1));
-        assert!(
-            report.writes.max().abs_diff(Duration::from_millis(20)) < Duration::from_micros(50)
-        );
+        assert!(report.writes.max().abs_diff(Duration::from_millis(20)) < Duration::from_micros(50));
     }
 }

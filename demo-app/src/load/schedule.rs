@@ -25,12 +25,7 @@ pub struct Mix {
 impl Default for Mix {
     /// The reference system: 100 reads to a write.
     fn default() -> Self {
-        Self {
-            reads_per_write: 100.0,
-            zipf_exponent: 1.1,
-            recent_reads: 0.02,
-            users: 97,
-        }
+        Self { reads_per_write: 100.0, zipf_exponent: 1.1, recent_reads: 0.02, users: 97 }
     }
 }
 
@@ -77,16 +72,8 @@ impl Schedule {
     /// Plans `rate` requests a second over `items` contents. A rate that is not positive plans
     /// none, and without contents there are only writes.
     pub fn new(rate: f64, mix: Mix, items: usize, seed: u64) -> Self {
-        let keys = Zipf::new(items as f64, mix.zipf_exponent)
-            .ok()
-            .filter(|_| items > 0);
-        Self {
-            rate,
-            mix,
-            keys,
-            random: StdRng::seed_from_u64(seed),
-            at: 0.0,
-        }
+        let keys = Zipf::new(items as f64, mix.zipf_exponent).ok().filter(|_| items > 0);
+        Self { rate, mix, keys, random: StdRng::seed_from_u64(seed), at: 0.0 }
     }
 
     fn action(&mut self) -> Action {
@@ -101,9 +88,7 @@ impl Schedule {
                     Action::Read { rank }
                 }
             }
-            _ => Action::Write {
-                user_id: self.random.random_range(1..=self.mix.users.max(1)),
-            },
+            _ => Action::Write { user_id: self.random.random_range(1..=self.mix.users.max(1)) },
         }
     }
 }
@@ -118,10 +103,7 @@ impl Iterator for Schedule {
             return None;
         }
         let at = Duration::try_from_secs_f64(self.at).ok()?;
-        Some(Planned {
-            at,
-            action: self.action(),
-        })
+        Some(Planned { at, action: self.action() })
     }
 }
 
@@ -130,9 +112,7 @@ mod tests {
     use super::*;
 
     fn plan(seed: u64) -> Vec<Planned> {
-        Schedule::new(100.0, Mix::default(), 1_000, seed)
-            .take(50_000)
-            .collect()
+        Schedule::new(100.0, Mix::default(), 1_000, seed).take(50_000).collect()
     }
 
     #[test]
@@ -152,21 +132,13 @@ mod tests {
     #[test]
     fn there_are_a_hundred_reads_to_a_write_and_few_contents_take_most_reads() {
         let plan = plan(1);
-        let writes = plan
-            .iter()
-            .filter(|p| matches!(p.action, Action::Write { .. }))
-            .count();
+        let writes = plan.iter().filter(|p| matches!(p.action, Action::Write { .. })).count();
         assert!((400..600).contains(&writes), "{writes} writes in 50,000");
         let reads = |below: usize| {
             let read = |p: &&Planned| matches!(p.action, Action::Read { rank } if rank < below);
             plan.iter().filter(read).count()
         };
-        assert!(
-            reads(100) * 10 > reads(1_000) * 6,
-            "{} of {}",
-            reads(100),
-            reads(1_000)
-        );
+        assert!(reads(100) * 10 > reads(1_000) * 6, "{} of {}", reads(100), reads(1_000));
         assert_eq!(reads(1_000), reads(usize::MAX));
     }
 

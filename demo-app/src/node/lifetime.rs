@@ -77,21 +77,14 @@ impl Parent {
 
     /// Tells what a signal means: the kernel's comes after we were given another parent.
     fn meaning(&self) -> End {
-        if getppid() == self.pid {
-            End::Asked
-        } else {
-            End::ParentLost
-        }
+        if getppid() == self.pid { End::Asked } else { End::ParentLost }
     }
 }
 
 /// Wakes processes that may be stopped, so that they hear of their end. For one that runs, or for a
 /// stranger that has been given the same number since, it changes nothing.
 pub(super) fn wake(pids: &[u32]) {
-    for pid in pids
-        .iter()
-        .filter_map(|&pid| Pid::from_raw(pid.cast_signed()))
-    {
+    for pid in pids.iter().filter_map(|&pid| Pid::from_raw(pid.cast_signed())) {
         // One that is gone needs no waking.
         let _ = kill_process(pid, Signal::CONT);
     }

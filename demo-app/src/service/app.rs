@@ -90,20 +90,14 @@ impl App {
             Err((status, why)) => return refusal(status, &why),
         };
         match self.write(write).await {
-            Ok(id) => json(
-                StatusCode::OK,
-                &value!({ "status": "processing", "content_id": id }),
-            ),
+            Ok(id) => json(StatusCode::OK, &value!({ "status": "processing", "content_id": id })),
             Err(error) => unavailable(&error),
         }
     }
 
     async fn write(&self, write: Write) -> Result<i64, WireError> {
         let content_id = self.primary.insert(write.user_id).await?;
-        let job = Job {
-            content_id,
-            payload: write.payload,
-        };
+        let job = Job { content_id, payload: write.payload };
         if let Err(error) = self.queue.send(&job).await {
             // Nobody would ever process the row. It was not acknowledged, so it may go.
             let _ = self.primary.delete(content_id).await;
@@ -131,18 +125,13 @@ impl App {
             return Ok(refusal(StatusCode::NOT_FOUND, "no content with this id"));
         };
         let Some(asset_url) = &content.asset_url else {
-            return Ok(json(
-                StatusCode::OK,
-                &value!({ "status": "processing", "content_id": id }),
-            ));
+            return Ok(json(StatusCode::OK, &value!({ "status": "processing", "content_id": id })));
         };
         let Some(payload) = self.objects.get(asset_url).await? else {
             return Err(WireError::Refused("the payload is missing".to_owned()));
         };
         let body = cached(&content, &payload);
-        self.cache
-            .set(cache_key(id), body.clone(), self.cache_ttl)
-            .await;
+        self.cache.set(cache_key(id), body.clone(), self.cache_ttl).await;
         Ok(found(body))
     }
 
@@ -166,50 +155,32 @@ fn route(_: &Method, path: &str) -> Option<&'static str> {
 }
 
 fn parse(body: &[u8]) -> Result<Write, (StatusCode, String)> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| {
-        (
-            StatusCode::BAD_REQUEST,
-            format!("the body is not JSON: {error}"),
-        )
-    })?;
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}")))?;
     let write: Write = serde_json::from_value(body).map_err(|error| {
         let why = format!(r#"the body is not {{"user_id": integer, "payload": text}}: {error}"#);
         (StatusCode::UNPROCESSABLE_ENTITY, why)
     })?;
     if write.payload.is_empty() {
-        return Err((
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "payload is empty".to_owned(),
-        ));
+        return Err((StatusCode::UNPROCESSABLE_ENTITY, "payload is empty".to_owned()));
     }
     Ok(write)
 }
 
 fn found(body: String) -> Answer {
     let mut answer = Answer::new(Bytes::from(body).into());
-    answer.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
 
 fn not_allowed(allowed: &'static str) -> Answer {
-    let mut answer = refusal(
-        StatusCode::METHOD_NOT_ALLOWED,
-        &format!("this path takes {allowed} only"),
-    );
-    answer
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allowed));
+    let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, &format!("this path takes {allowed} only"));
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     answer
 }
 
 fn unavailable(error: &WireError) -> Answer {
-    refusal(
-        StatusCode::SERVICE_UNAVAILABLE,
-        &format!("failed to {error}; try again"),
-    )
+    refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("failed to {error}; try again"))
 }
 
 #[cfg(test)]
@@ -222,12 +193,7 @@ mod tests {
         assert_eq!(route("/api/v1/content"), Some(COLLECTION));
         assert_eq!(route("/api/v1/content/17"), Some(ITEM));
         assert_eq!(route("/api/v1/content/x"), Some(ITEM));
-        for other in [
-            "/",
-            "/api/v1/content/",
-            "/api/v1/content/1/2",
-            "/api/v1/contents",
-        ] {
+        for other in ["/", "/api/v1/content/", "/api/v1/content/1/2", "/api/v1/contents"] {
             assert_eq!(route(other), None, "{other}");
         }
     }
@@ -237,14 +203,8 @@ mod tests {
         let status = |body: &str| parse(body.as_bytes()).unwrap_err().0;
         assert_eq!(status("{"), StatusCode::BAD_REQUEST);
         assert_eq!(status("[]"), StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(
-            status(r#"{"user_id":"x","payload":"p"}"#),
-            StatusCode::UNPROCESSABLE_ENTITY
-        );
-        assert_eq!(
-            status(r#"{"user_id":1,"payload":""}"#),
-            StatusCode::UNPROCESSABLE_ENTITY
-        );
+        assert_eq!(status(r#"{"user_id":"x","payload":"p"}"#), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(status(r#"{"user_id":1,"payload":""}"#), StatusCode::UNPROCESSABLE_ENTITY);
         assert!(parse(br#"{"user_id":1,"payload":"p"}"#).is_ok());
     }
 }

@@ -29,12 +29,8 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 pub(crate) type Routes = fn(&Method, &str) -> Option<&'static str>;
 
 /// Answers requests on every connection to `listener`, for as long as it is polled.
-pub(crate) async fn serve<F, Fut>(
-    listener: TcpListener,
-    address: SocketAddr,
-    routes: Routes,
-    answer: F,
-) where
+pub(crate) async fn serve<F, Fut>(listener: TcpListener, address: SocketAddr, routes: Routes, answer: F)
+where
     F: Fn(Request<Bytes>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
@@ -50,11 +46,8 @@ pub(crate) async fn serve<F, Fut>(
     }
 }
 
-async fn serve_connection<F, Fut>(
-    stream: TcpStream,
-    server: Arc<(HttpServer, SocketAddr, Routes)>,
-    answer: F,
-) where
+async fn serve_connection<F, Fut>(stream: TcpStream, server: Arc<(HttpServer, SocketAddr, Routes)>, answer: F)
+where
     F: Fn(Request<Bytes>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Answer> + Send + 'static,
 {
@@ -67,10 +60,7 @@ async fn serve_connection<F, Fut>(
         }
     });
     // A connection that breaks is the caller's to report.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// Answers a request inside its SERVER span.
@@ -98,13 +88,7 @@ where
     .instrument(span.clone())
     .await;
     let status = response.status().as_u16();
-    spans::set(
-        &span,
-        [KeyValue::new(
-            "http.response.status_code",
-            i64::from(status),
-        )],
-    );
+    spans::set(&span, [KeyValue::new("http.response.status_code", i64::from(status))]);
     if status >= 500 {
         spans::fail(&span, &status.to_string(), String::new());
     }
@@ -117,14 +101,10 @@ async fn collect(request: Request<Incoming>) -> Result<Request<Bytes>, Answer> {
     let (parts, body) = request.into_parts();
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => Ok(Request::from_parts(parts, body.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Err(refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &format!("the body is over {MAX_BODY} bytes"),
-        )),
-        Err(_) => Err(refusal(
-            StatusCode::BAD_REQUEST,
-            "the body could not be read",
-        )),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is over {MAX_BODY} bytes")))
+        }
+        Err(_) => Err(refusal(StatusCode::BAD_REQUEST, "the body could not be read")),
     }
 }
 
@@ -132,10 +112,7 @@ async fn collect(request: Request<Incoming>) -> Result<Request<Bytes>, Answer> {
 pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
 }
 

@@ -36,14 +36,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_secs(2);
 
 /// Headers that belong to one connection and are not passed on (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] = [
-    header::CONNECTION,
-    header::HOST,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+const HOP_BY_HOP: [HeaderName; 6] =
+    [header::CONNECTION, header::HOST, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
 
 /// Serves a proxy in front of all instances of a role.
 pub(crate) fn start(context: NodeContext, next: Role) -> impl Future<Output = ()> {
@@ -56,10 +50,7 @@ pub(crate) fn start(context: NodeContext, next: Role) -> impl Future<Output = ()
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .build(connector),
-        duration: instruments::duration(
-            "http.client.request.duration",
-            "Duration of requests made.",
-        ),
+        duration: instruments::duration("http.client.request.duration", "Duration of requests made."),
     });
     serve(
         context.listener,
@@ -102,10 +93,7 @@ impl Proxy {
         let mut failure = None;
         for _ in 0..self.upstreams.count().max(1) {
             let Some(address) = self.upstreams.pick(Instant::now()) else {
-                return refusal(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "no instance to serve the request",
-                );
+                return refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance to serve the request");
             };
             match self.ask(address, &request).await {
                 Ok(answer) => return answer,
@@ -120,14 +108,8 @@ impl Proxy {
             }
         }
         match failure {
-            Some(Failure::Timeout) => refusal(
-                StatusCode::GATEWAY_TIMEOUT,
-                "the next tier did not answer in time",
-            ),
-            _ => refusal(
-                StatusCode::BAD_GATEWAY,
-                "the next tier could not be reached",
-            ),
+            Some(Failure::Timeout) => refusal(StatusCode::GATEWAY_TIMEOUT, "the next tier did not answer in time"),
+            _ => refusal(StatusCode::BAD_GATEWAY, "the next tier could not be reached"),
         }
     }
 
@@ -141,10 +123,7 @@ impl Proxy {
 
         let mut labels = attributes::with(
             attributes::server(address),
-            [KeyValue::new(
-                "http.request.method",
-                spans::method_name(request.method()),
-            )],
+            [KeyValue::new("http.request.method", spans::method_name(request.method()))],
         );
         match &result {
             Ok(answer) => {
@@ -168,25 +147,17 @@ impl Proxy {
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let exchange = async {
-            let response = self.client.request(request).await.map_err(|error| {
-                if error.is_connect() {
-                    Failure::Unreachable
-                } else {
-                    Failure::Broken
-                }
-            })?;
-            let (mut parts, body) = response.into_parts();
-            let body = body
-                .collect()
+            let response = self
+                .client
+                .request(request)
                 .await
-                .map_err(|_| Failure::Broken)?
-                .to_bytes();
+                .map_err(|error| if error.is_connect() { Failure::Unreachable } else { Failure::Broken })?;
+            let (mut parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|_| Failure::Broken)?.to_bytes();
             strip(&mut parts.headers);
             Ok(Answer::from_parts(parts, Full::new(body)))
         };
-        tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .map_err(|_| Failure::Timeout)?
+        tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| Failure::Timeout)?
     }
 }
 
@@ -199,13 +170,8 @@ fn onward(request: &Request<Bytes>, address: SocketAddr) -> Request<Full<Bytes>>
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(Scheme::HTTP);
     uri.authority = Authority::try_from(address.to_string()).ok();
-    uri.path_and_query = Some(
-        request
-            .uri()
-            .path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/")),
-    );
+    uri.path_and_query =
+        Some(request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
     *onward.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
     onward
 }
@@ -229,12 +195,7 @@ struct Upstreams {
 
 impl Upstreams {
     fn new(role: Role, peers: watch::Receiver<Peers>) -> Self {
-        Self {
-            role,
-            peers,
-            turn: AtomicUsize::new(0),
-            resting: Mutex::new(HashMap::new()),
-        }
+        Self { role, peers, turn: AtomicUsize::new(0), resting: Mutex::new(HashMap::new()) }
     }
 
     fn count(&self) -> usize {
@@ -252,10 +213,7 @@ impl Upstreams {
         all.rotate_left(first);
         let mut resting = lock(&self.resting);
         resting.retain(|_, until| *until > now);
-        all.iter()
-            .find(|address| !resting.contains_key(address))
-            .or(all.first())
-            .copied()
+        all.iter().find(|address| !resting.contains_key(address)).or(all.first()).copied()
     }
 
     /// Passes over an instance for a while.
@@ -270,14 +228,8 @@ mod tests {
     use crate::topology::Peer;
 
     fn upstreams(ports: &[u16]) -> Upstreams {
-        let peer = |port: &u16| Peer {
-            role: Role::App,
-            address: SocketAddr::from(([127, 0, 0, 1], *port)),
-        };
-        Upstreams::new(
-            Role::App,
-            watch::channel(Peers(ports.iter().map(peer).collect())).1,
-        )
+        let peer = |port: &u16| Peer { role: Role::App, address: SocketAddr::from(([127, 0, 0, 1], *port)) };
+        Upstreams::new(Role::App, watch::channel(Peers(ports.iter().map(peer).collect())).1)
     }
 
     #[test]

@@ -36,10 +36,7 @@ pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
         queue: Queue::new(peers.clone()),
         primary: Database::primary(settings.primary_pool, peers.clone()),
         objects: Objects::new(peers),
-        duration: instruments::duration(
-            "messaging.process.duration",
-            "Duration of processing a message.",
-        ),
+        duration: instruments::duration("messaging.process.duration", "Duration of processing a message."),
     });
     async move {
         let mut receivers = JoinSet::new();
@@ -67,9 +64,7 @@ async fn receive(worker: Arc<Worker>) {
                     spans::fail(&span, error.kind(), format!("failed to {error}"));
                     labels.push(KeyValue::new("error.type", error.kind()));
                 }
-                worker
-                    .duration
-                    .record(since.elapsed().as_secs_f64(), &labels);
+                worker.duration.record(since.elapsed().as_secs_f64(), &labels);
                 if result.is_err() {
                     // Not again at once, while a store is likely still away.
                     tokio::time::sleep(RETRY).await;
@@ -98,10 +93,7 @@ async fn finish(worker: &Worker, message: &Message) -> Result<(), WireError> {
     let metadata = metadata(&job.payload);
     let key = objects::key(job.content_id);
     worker.objects.put(key.clone(), job.payload).await?;
-    worker
-        .primary
-        .update(job.content_id, metadata, objects::url(&key))
-        .await
+    worker.primary.update(job.content_id, metadata, objects::url(&key)).await
 }
 
 /// Returns what is known of a payload, as the JSON object that `content_metadata` holds.

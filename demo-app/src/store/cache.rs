@@ -17,17 +17,9 @@ use crate::wire;
 /// What a cache is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Get {
-        key: String,
-    },
-    Set {
-        key: String,
-        value: String,
-        ttl: Duration,
-    },
-    SetMany {
-        entries: Vec<(String, String, Duration)>,
-    },
+    Get { key: String },
+    Set { key: String, value: String, ttl: Duration },
+    SetMany { entries: Vec<(String, String, Duration)> },
 }
 
 /// What a cache answers: the value, if it was asked for one and has it.
@@ -56,11 +48,7 @@ impl Cache {
         match request {
             Request::Get { key } => {
                 let value = lock(&self.entries).get(&key, now);
-                let count = if value.is_some() {
-                    &self.hits
-                } else {
-                    &self.misses
-                };
+                let count = if value.is_some() { &self.hits } else { &self.misses };
                 count.fetch_add(1, Ordering::Relaxed);
                 value
             }
@@ -153,12 +141,7 @@ struct Entries {
 
 impl Entries {
     fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            uses: 0,
-            by_key: HashMap::new(),
-            by_use: BTreeMap::new(),
-        }
+        Self { capacity, uses: 0, by_key: HashMap::new(), by_use: BTreeMap::new() }
     }
 
     fn get(&mut self, key: &str, now: Instant) -> Option<String> {
@@ -179,14 +162,7 @@ impl Entries {
         self.remove(&key);
         self.uses += 1;
         self.by_use.insert(self.uses, key.clone());
-        self.by_key.insert(
-            key,
-            Entry {
-                value,
-                expires,
-                used: self.uses,
-            },
-        );
+        self.by_key.insert(key, Entry { value, expires, used: self.uses });
         let mut evicted = 0;
         while self.by_key.len() > self.capacity {
             let Some((_, oldest)) = self.by_use.pop_first() else {
@@ -228,33 +204,17 @@ mod tests {
     const TTL: Duration = Duration::from_secs(10);
 
     fn get(cache: &Cache, key: &str, now: Instant) -> Option<String> {
-        cache.answer(
-            Request::Get {
-                key: key.to_owned(),
-            },
-            now,
-        )
+        cache.answer(Request::Get { key: key.to_owned() }, now)
     }
 
     fn set(cache: &Cache, key: &str, now: Instant) {
         let value = format!("value of {key}");
-        cache.answer(
-            Request::Set {
-                key: key.to_owned(),
-                value,
-                ttl: TTL,
-            },
-            now,
-        );
+        cache.answer(Request::Set { key: key.to_owned(), value, ttl: TTL }, now);
     }
 
     fn counts(cache: &Cache) -> (u64, u64, u64) {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (
-            read(&cache.hits),
-            read(&cache.misses),
-            read(&cache.evictions),
-        )
+        (read(&cache.hits), read(&cache.misses), read(&cache.evictions))
     }
 
     #[test]
@@ -262,10 +222,7 @@ mod tests {
         let (cache, start) = (Cache::new(8), Instant::now());
         assert_eq!(get(&cache, "a", start), None);
         set(&cache, "a", start);
-        assert_eq!(
-            get(&cache, "a", start + TTL / 2).as_deref(),
-            Some("value of a")
-        );
+        assert_eq!(get(&cache, "a", start + TTL / 2).as_deref(), Some("value of a"));
         assert_eq!(get(&cache, "a", start + TTL), None);
         assert_eq!(counts(&cache), (1, 2, 0));
     }

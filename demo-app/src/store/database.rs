@@ -52,10 +52,7 @@ pub(crate) enum Reply {
 
 /// A row of `user_content`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the fields have the names of their columns"
-)]
+#[expect(clippy::struct_field_names, reason = "the fields have the names of their columns")]
 pub(crate) struct Content {
     pub(crate) id: i64,
     pub(crate) user_id: i64,
@@ -159,9 +156,7 @@ impl Database {
 
     /// Inserts a content that is still to be processed and returns its id.
     pub(crate) fn insert(&self, user_id: i64) -> rusqlite::Result<i64> {
-        self.connection
-            .prepare_cached("INSERT INTO user_content (user_id) VALUES (?)")?
-            .insert([user_id])
+        self.connection.prepare_cached("INSERT INTO user_content (user_id) VALUES (?)")?.insert([user_id])
     }
 
     /// Inserts processed rows in one transaction; those with an id that is taken are replaced.
@@ -175,38 +170,26 @@ impl Database {
     }
 
     /// Records that a content was processed; returns how many rows there were to change.
-    pub(crate) fn update(
-        &self,
-        id: i64,
-        metadata: &str,
-        asset_url: &str,
-    ) -> rusqlite::Result<usize> {
+    pub(crate) fn update(&self, id: i64, metadata: &str, asset_url: &str) -> rusqlite::Result<usize> {
         self.connection
-            .prepare_cached(
-                "UPDATE user_content SET content_metadata = ?, asset_url = ? WHERE id = ?",
-            )?
+            .prepare_cached("UPDATE user_content SET content_metadata = ?, asset_url = ? WHERE id = ?")?
             .execute(params![metadata, asset_url, id])
     }
 
     /// Deletes a content; returns how many rows there were to delete.
     pub(crate) fn delete(&self, id: i64) -> rusqlite::Result<usize> {
-        self.connection
-            .prepare_cached("DELETE FROM user_content WHERE id = ?")?
-            .execute([id])
+        self.connection.prepare_cached("DELETE FROM user_content WHERE id = ?")?.execute([id])
     }
 
     /// Stamps the heartbeat with `now`, in milliseconds since the Unix epoch.
     pub(crate) fn beat(&self, now: i64) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("UPDATE heartbeat SET at = ?")?
-            .execute([now])?;
+        self.connection.prepare_cached("UPDATE heartbeat SET at = ?")?.execute([now])?;
         Ok(())
     }
 
     /// Returns the time of the last heartbeat written or applied.
     pub(crate) fn heartbeat(&self) -> rusqlite::Result<Option<i64>> {
-        self.connection
-            .query_row("SELECT at FROM heartbeat", [], |row| row.get(0))
+        self.connection.query_row("SELECT at FROM heartbeat", [], |row| row.get(0))
     }
 
     /// Returns the next changes after a position, oldest first.
@@ -222,9 +205,7 @@ impl Database {
 
     /// Drops the changes up to a position, which the replica has confirmed.
     pub(crate) fn prune(&self, up_to: i64) -> rusqlite::Result<usize> {
-        self.connection
-            .prepare_cached("DELETE FROM change_log WHERE position <= ?")?
-            .execute([up_to])
+        self.connection.prepare_cached("DELETE FROM change_log WHERE position <= ?")?.execute([up_to])
     }
 
     /// Returns the position of the last change written.
@@ -238,8 +219,7 @@ impl Database {
 
     /// Returns the position of the last change applied.
     pub(crate) fn applied(&self) -> rusqlite::Result<i64> {
-        self.connection
-            .query_row("SELECT position FROM applied", [], |row| row.get(0))
+        self.connection.query_row("SELECT position FROM applied", [], |row| row.get(0))
     }
 
     /// Applies changes and moves the position, all or nothing.
@@ -279,13 +259,7 @@ fn put(connection: &Connection, row: &Content) -> rusqlite::Result<()> {
                  content_metadata = excluded.content_metadata, asset_url = excluded.asset_url,
                  created_at = excluded.created_at",
         )?
-        .execute(params![
-            row.id,
-            row.user_id,
-            row.content_metadata,
-            row.asset_url,
-            row.created_at
-        ])?;
+        .execute(params![row.id, row.user_id, row.content_metadata, row.asset_url, row.created_at])?;
     Ok(())
 }
 
@@ -301,13 +275,9 @@ fn content(row: &SqlRow<'_>) -> rusqlite::Result<Content> {
 
 fn change(row: &SqlRow<'_>) -> rusqlite::Result<Change> {
     let text: String = row.get(1)?;
-    let what = serde_json::from_str(&text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
-    })?;
-    Ok(Change {
-        position: row.get(0)?,
-        what,
-    })
+    let what = serde_json::from_str(&text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error)))?;
+    Ok(Change { position: row.get(0)?, what })
 }
 
 #[cfg(test)]
@@ -326,18 +296,13 @@ mod tests {
         let (_folder, primary, mut replica) = pair();
         let first = primary.insert(7).unwrap();
         let second = primary.insert(8).unwrap();
-        primary
-            .update(first, r#"{"bytes":3}"#, "s3://content/1")
-            .unwrap();
+        primary.update(first, r#"{"bytes":3}"#, "s3://content/1").unwrap();
         primary.delete(second).unwrap();
         primary.beat(1_234).unwrap();
 
         replica.apply(&primary.changes(0).unwrap()).unwrap();
 
-        assert_eq!(
-            replica.select(first).unwrap(),
-            primary.select(first).unwrap()
-        );
+        assert_eq!(replica.select(first).unwrap(), primary.select(first).unwrap());
         assert_eq!(replica.select(second).unwrap(), None);
         assert_eq!(replica.heartbeat().unwrap(), Some(1_234));
         assert_eq!(replica.applied().unwrap(), primary.written().unwrap());

@@ -51,19 +51,11 @@ impl Messages {
              );
              CREATE INDEX IF NOT EXISTS messages_visible_at ON messages (visible_at);",
         )?;
-        Ok(Self {
-            connection,
-            visibility_timeout,
-        })
+        Ok(Self { connection, visibility_timeout })
     }
 
     /// Stores a message and returns its id.
-    pub(crate) fn send(
-        &self,
-        body: &str,
-        traceparent: Option<&str>,
-        now: i64,
-    ) -> rusqlite::Result<i64> {
+    pub(crate) fn send(&self, body: &str, traceparent: Option<&str>, now: i64) -> rusqlite::Result<i64> {
         self.connection
             .prepare_cached(
                 "INSERT INTO messages (body, traceparent, sent_at, visible_at)
@@ -82,29 +74,20 @@ impl Messages {
                  RETURNING id, body, traceparent, receives",
             )?
             .query_row([hidden_until, now], |row| {
-                Ok(Message {
-                    id: row.get(0)?,
-                    body: row.get(1)?,
-                    traceparent: row.get(2)?,
-                    receives: row.get(3)?,
-                })
+                Ok(Message { id: row.get(0)?, body: row.get(1)?, traceparent: row.get(2)?, receives: row.get(3)? })
             })
             .optional()
     }
 
     /// Removes a message that was processed.
     pub(crate) fn acknowledge(&self, id: i64) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("DELETE FROM messages WHERE id = ?")?
-            .execute([id])?;
+        self.connection.prepare_cached("DELETE FROM messages WHERE id = ?")?.execute([id])?;
         Ok(())
     }
 
     /// Makes a received message visible again at once.
     pub(crate) fn release(&self, id: i64, now: i64) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("UPDATE messages SET visible_at = ? WHERE id = ?")?
-            .execute([now, id])?;
+        self.connection.prepare_cached("UPDATE messages SET visible_at = ? WHERE id = ?")?.execute([now, id])?;
         Ok(())
     }
 
@@ -165,9 +148,6 @@ mod tests {
         assert_eq!(queue.receive(3).unwrap().unwrap().id, message.id);
         queue.acknowledge(message.id).unwrap();
         let depth = queue.depth(i64::MAX / 2).unwrap();
-        assert_eq!(
-            (depth.visible, depth.in_flight, depth.oldest),
-            (0, 0, Duration::ZERO)
-        );
+        assert_eq!((depth.visible, depth.in_flight, depth.oldest), (0, 0, Duration::ZERO));
     }
 }

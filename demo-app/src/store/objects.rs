@@ -43,10 +43,7 @@ struct Objects {
 impl Objects {
     fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
-        Ok(Self {
-            folder,
-            writes: AtomicU64::new(0),
-        })
+        Ok(Self { folder, writes: AtomicU64::new(0) })
     }
 
     fn put(&self, key: &str, data: &str) -> io::Result<()> {
@@ -69,10 +66,7 @@ impl Objects {
     fn path(&self, key: &str) -> io::Result<PathBuf> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if key.is_empty() || key.len() > 128 || !key.chars().all(plain) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a plain key",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain key"));
         }
         Ok(self.folder.join(key))
     }
@@ -86,20 +80,13 @@ pub(crate) fn start(context: NodeContext) -> io::Result<impl Future<Output = ()>
     measure(&store, &context);
     Ok(wire::serve(context.listener, move |request| {
         let store = Arc::clone(&store);
-        async move {
-            answer(&store.0, &store.1, request)
-                .await
-                .map_err(|error| error.to_string())
-        }
+        async move { answer(&store.0, &store.1, request).await.map_err(|error| error.to_string()) }
     }))
 }
 
 async fn answer(objects: &Objects, servers: &Servers, request: Request) -> io::Result<Reply> {
     match request {
-        Request::Put { key, data } => servers
-            .serve(|| objects.put(&key, &data))
-            .await
-            .map(|()| None),
+        Request::Put { key, data } => servers.serve(|| objects.put(&key, &data)).await.map(|()| None),
         Request::Get { key } => servers.serve(|| objects.get(&key)).await,
         Request::PutMany { objects: many } => {
             for (key, data) in many {
@@ -133,10 +120,7 @@ mod tests {
         let objects = Objects::open(folder.path().join("objects")).unwrap();
         objects.put("content-1", "hello").unwrap();
         objects.put("content-1", "hello again").unwrap();
-        assert_eq!(
-            objects.get("content-1").unwrap().as_deref(),
-            Some("hello again")
-        );
+        assert_eq!(objects.get("content-1").unwrap().as_deref(), Some("hello again"));
         assert_eq!(objects.get("content-2").unwrap(), None);
         assert!(objects.put("../content-1", "out").is_err());
     }

@@ -35,11 +35,7 @@ pub(crate) fn start(context: NodeContext) -> Result<impl Future<Output = ()>, ru
         let answering = Arc::clone(&primary);
         let server = wire::serve(context.listener, move |request| {
             let primary = Arc::clone(&answering);
-            async move {
-                answer(&primary, request)
-                    .await
-                    .map_err(|error| error.to_string())
-            }
+            async move { answer(&primary, request).await.map_err(|error| error.to_string()) }
         });
         tokio::join!(server, beat(&primary, heartbeat));
     })
@@ -68,29 +64,17 @@ async fn answer(primary: &Primary, request: Request) -> Result<Reply, rusqlite::
         Request::Position => return database().written().map(Reply::Position),
         Request::Insert { user_id } => {
             served.await;
-            Reply::Inserted {
-                id: database().insert(user_id)?,
-            }
+            Reply::Inserted { id: database().insert(user_id)? }
         }
-        Request::Update {
-            id,
-            metadata,
-            asset_url,
-        } => {
+        Request::Update { id, metadata, asset_url } => {
             served.await;
-            Reply::Changed {
-                rows: database().update(id, &metadata, &asset_url)?,
-            }
+            Reply::Changed { rows: database().update(id, &metadata, &asset_url)? }
         }
         Request::Delete { id } => {
             served.await;
-            Reply::Changed {
-                rows: database().delete(id)?,
-            }
+            Reply::Changed { rows: database().delete(id)? }
         }
-        Request::InsertMany { rows } => Reply::Changed {
-            rows: database().insert_many(&rows)?,
-        },
+        Request::InsertMany { rows } => Reply::Changed { rows: database().insert_many(&rows)? },
     };
     primary.changed.notify_waiters();
     Ok(reply)

@@ -20,17 +20,10 @@ const LONG_POLL: Duration = Duration::from_secs(1);
 /// What a queue is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Send {
-        body: String,
-        traceparent: Option<String>,
-    },
+    Send { body: String, traceparent: Option<String> },
     Receive,
-    Acknowledge {
-        id: i64,
-    },
-    Release {
-        id: i64,
-    },
+    Acknowledge { id: i64 },
+    Release { id: i64 },
 }
 
 /// What a queue answers.
@@ -50,18 +43,11 @@ struct Queue {
 pub(crate) fn start(context: NodeContext) -> Result<impl Future<Output = ()>, rusqlite::Error> {
     let path = context.folder.join("queue.db");
     let messages = Messages::open(&path, context.settings.visibility_timeout)?;
-    let queue = Arc::new(Queue {
-        messages: Mutex::new(messages),
-        arrived: Notify::new(),
-    });
+    let queue = Arc::new(Queue { messages: Mutex::new(messages), arrived: Notify::new() });
     measure(&queue, &context);
     Ok(wire::serve(context.listener, move |request| {
         let queue = Arc::clone(&queue);
-        async move {
-            answer(&queue, request)
-                .await
-                .map_err(|error| error.to_string())
-        }
+        async move { answer(&queue, request).await.map_err(|error| error.to_string()) }
     }))
 }
 
@@ -87,10 +73,7 @@ async fn receive(queue: &Queue) -> Result<Option<Message>, rusqlite::Error> {
             return Ok(message);
         }
         // `notify_one` leaves a permit when nobody waits, so an arrival in between is not missed.
-        if tokio::time::timeout_at(deadline, queue.arrived.notified())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout_at(deadline, queue.arrived.notified()).await.is_err() {
             return Ok(None);
         }
     }

@@ -64,22 +64,14 @@ pub(crate) fn start(
 
 async fn answer(replica: &Replica, request: Request) -> Result<Reply, String> {
     let reply = match request {
-        Request::Select { id } => replica
-            .servers
-            .serve(|| lock(&replica.database).select(id))
-            .await
-            .map(Reply::Row),
+        Request::Select { id } => replica.servers.serve(|| lock(&replica.database).select(id)).await.map(Reply::Row),
         Request::Position => lock(&replica.database).applied().map(Reply::Position),
         _ => return Err("a replica is read-only".to_owned()),
     };
     reply.map_err(|error| error.to_string())
 }
 
-async fn follow(
-    replica: &Replica,
-    peers: watch::Receiver<Peers>,
-    mut applier: watch::Receiver<Applier>,
-) {
+async fn follow(replica: &Replica, peers: watch::Receiver<Peers>, mut applier: watch::Receiver<Applier>) {
     let mut connection = None;
     loop {
         let followed = next_changes(replica, &peers, &mut connection, &mut applier).await;
@@ -99,21 +91,14 @@ async fn next_changes(
     let stream = if let Some(stream) = connection {
         stream
     } else {
-        let primary = peers
-            .borrow()
-            .one(Role::Primary)
-            .ok_or(WireError::Unknown)?;
+        let primary = peers.borrow().one(Role::Primary).ok_or(WireError::Unknown)?;
         connection.insert(wire::connect(primary).await.map_err(WireError::Io)?)
     };
     let after = lock(&replica.database).applied()?;
     let request = Request::Changes { after };
-    let reply = tokio::time::timeout(TIMEOUT, wire::call(stream, &request))
-        .await
-        .map_err(|_| WireError::Timeout)??;
+    let reply = tokio::time::timeout(TIMEOUT, wire::call(stream, &request)).await.map_err(|_| WireError::Timeout)??;
     // The node owns the sender for as long as it lives; without it nobody can pause us.
-    let _ = applier
-        .wait_for(|applier| *applier == Applier::Running)
-        .await;
+    let _ = applier.wait_for(|applier| *applier == Applier::Running).await;
     if let Reply::Changes(changes) = reply {
         lock(&replica.database).apply(&changes)?;
     }

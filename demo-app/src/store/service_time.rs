@@ -29,11 +29,7 @@ impl Servers {
 
     /// Runs `work` after waiting for a free server and for one service time.
     pub(crate) async fn serve<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _server = self
-            .free
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
+        let _server = self.free.acquire().await.expect("the semaphore is never closed");
         let time = sample(self.mean, &mut lock(&self.random));
         tokio::time::sleep(time).await;
         work()
@@ -54,9 +50,7 @@ mod tests {
     fn service_times_have_their_mean_and_their_floor() {
         let mean = Duration::from_millis(10);
         let mut random = StdRng::seed_from_u64(1);
-        let times: Vec<f64> = (0..10_000)
-            .map(|_| sample(mean, &mut random).as_secs_f64())
-            .collect();
+        let times: Vec<f64> = (0..10_000).map(|_| sample(mean, &mut random).as_secs_f64()).collect();
         let average = times.iter().sum::<f64>() / times.len() as f64;
         assert!((average - 0.010).abs() < 0.000_2, "mean is {average}");
         assert!(times.iter().all(|&time| time >= 0.005));

@@ -25,23 +25,14 @@ pub(crate) fn cache_node(address: SocketAddr) -> Vec<KeyValue> {
 
 /// A database node, as its clients address it.
 pub(crate) fn database_node(address: SocketAddr) -> Vec<KeyValue> {
-    with(
-        server(address),
-        [
-            KeyValue::new("db.system.name", "sqlite"),
-            KeyValue::new("db.namespace", CONTENT),
-        ],
-    )
+    with(server(address), [KeyValue::new("db.system.name", "sqlite"), KeyValue::new("db.namespace", CONTENT)])
 }
 
 /// A queue node, as its clients address it.
 pub(crate) fn queue_node(address: SocketAddr) -> Vec<KeyValue> {
     with(
         server(address),
-        [
-            KeyValue::new("messaging.system", QUEUE_SYSTEM),
-            KeyValue::new("messaging.destination.name", CONTENT),
-        ],
+        [KeyValue::new("messaging.system", QUEUE_SYSTEM), KeyValue::new("messaging.destination.name", CONTENT)],
     )
 }
 
@@ -51,10 +42,7 @@ pub(crate) fn object_store_node(address: SocketAddr) -> Vec<KeyValue> {
 }
 
 /// Returns the set with more attributes.
-pub(crate) fn with(
-    mut set: Vec<KeyValue>,
-    more: impl IntoIterator<Item = KeyValue>,
-) -> Vec<KeyValue> {
+pub(crate) fn with(mut set: Vec<KeyValue>, more: impl IntoIterator<Item = KeyValue>) -> Vec<KeyValue> {
     set.extend(more);
     set
 }

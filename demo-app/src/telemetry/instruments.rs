@@ -12,9 +12,7 @@ use crate::telemetry::attributes;
 use crate::telemetry::spans::{Statement, TABLE, method_name};
 
 /// Bucket bounds that the conventions advise for HTTP and messaging, in seconds.
-const SECONDS: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// Bucket bounds that the conventions advise for databases, in seconds.
 const DATABASE_SECONDS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
@@ -49,10 +47,7 @@ impl HttpServer {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address: attributes::server(address),
-            duration: duration(
-                "http.server.request.duration",
-                "Duration of requests served.",
-            ),
+            duration: duration("http.server.request.duration", "Duration of requests served."),
             active: global::meter("content")
                 .i64_up_down_counter("http.server.active_requests")
                 .with_description("Requests that are being served.")
@@ -65,17 +60,10 @@ impl HttpServer {
     pub(crate) fn enter(&self, method: &Method) -> ActiveRequest<'_> {
         let attributes = attributes::with(
             self.address.clone(),
-            [
-                KeyValue::new("http.request.method", method_name(method)),
-                KeyValue::new("url.scheme", "http"),
-            ],
+            [KeyValue::new("http.request.method", method_name(method)), KeyValue::new("url.scheme", "http")],
         );
         self.active.add(1, &attributes);
-        ActiveRequest {
-            server: self,
-            attributes,
-            since: Instant::now(),
-        }
+        ActiveRequest { server: self, attributes, since: Instant::now() }
     }
 }
 
@@ -90,17 +78,12 @@ impl ActiveRequest<'_> {
     /// Records the duration of the request, now that it is answered.
     pub(crate) fn answered(&self, status: u16, route: Option<&'static str>) {
         let mut attributes = self.attributes.clone();
-        attributes.push(KeyValue::new(
-            "http.response.status_code",
-            i64::from(status),
-        ));
+        attributes.push(KeyValue::new("http.response.status_code", i64::from(status)));
         attributes.extend(route.map(|route| KeyValue::new("http.route", route)));
         if status >= 500 {
             attributes.push(KeyValue::new("error.type", status.to_string()));
         }
-        self.server
-            .duration
-            .record(self.since.elapsed().as_secs_f64(), &attributes);
+        self.server.duration.record(self.since.elapsed().as_secs_f64(), &attributes);
     }
 }
 
@@ -115,10 +98,7 @@ pub(crate) struct DatabaseClient(Histogram<f64>);
 
 impl DatabaseClient {
     pub(crate) fn new() -> Self {
-        Self(database_duration(
-            "db.client.operation.duration",
-            "Duration of operations.",
-        ))
+        Self(database_duration("db.client.operation.duration", "Duration of operations."))
     }
 
     /// Records a statement to a database.
@@ -148,10 +128,8 @@ impl DatabaseClient {
         since: Instant,
         error: Option<&'static str>,
     ) {
-        let attributes = attributes::with(
-            attributes::cache_node(address),
-            [KeyValue::new("db.operation.name", operation)],
-        );
+        let attributes =
+            attributes::with(attributes::cache_node(address), [KeyValue::new("db.operation.name", operation)]);
         self.record(attributes, since, error);
     }
 
@@ -175,23 +153,17 @@ impl Sender {
                 .with_description("Messages sent.")
                 .with_unit("{message}")
                 .build(),
-            duration: duration(
-                "messaging.client.operation.duration",
-                "Duration of operations.",
-            ),
+            duration: duration("messaging.client.operation.duration", "Duration of operations."),
         }
     }
 
     /// Records a send.
     pub(crate) fn sent(&self, address: SocketAddr, since: Instant, error: Option<&'static str>) {
-        let mut attributes = attributes::with(
-            attributes::queue_node(address),
-            [KeyValue::new("messaging.operation.name", "send")],
-        );
+        let mut attributes =
+            attributes::with(attributes::queue_node(address), [KeyValue::new("messaging.operation.name", "send")]);
         attributes.extend(error.map(|kind| KeyValue::new("error.type", kind)));
         self.sent.add(1, &attributes);
         attributes.push(KeyValue::new("messaging.operation.type", "send"));
-        self.duration
-            .record(since.elapsed().as_secs_f64(), &attributes);
+        self.duration.record(since.elapsed().as_secs_f64(), &attributes);
     }
 }

@@ -116,10 +116,7 @@ pub(crate) fn send(address: SocketAddr) -> Span {
 /// The CLIENT span of settling a message: its acknowledgement or its release.
 pub(crate) fn settle(operation: &'static str, message: i64, address: SocketAddr) -> Span {
     let span = child(&format!("{operation} content"), "client");
-    set(
-        &span,
-        [KeyValue::new("messaging.message.id", message.to_string())],
-    );
+    set(&span, [KeyValue::new("messaging.message.id", message.to_string())]);
     messaging(span, "settle", operation, address)
 }
 
@@ -129,20 +126,14 @@ pub(crate) fn process(message: i64, traceparent: Option<&str>, address: SocketAd
     if let Some(producer) = traceparent.and_then(context::linked) {
         span.add_link(producer);
     }
-    set(
-        &span,
-        [KeyValue::new("messaging.message.id", message.to_string())],
-    );
+    set(&span, [KeyValue::new("messaging.message.id", message.to_string())]);
     messaging(span, "process", "process", address)
 }
 
 /// The INTERNAL span of waiting for a free connection; the pool's name goes with a database's.
 pub(crate) fn pool_acquire(database_pool: Option<&'static str>) -> Span {
     let span = child("pool.acquire", "internal");
-    set(
-        &span,
-        database_pool.map(|pool| KeyValue::new("db.client.connection.pool.name", pool)),
-    );
+    set(&span, database_pool.map(|pool| KeyValue::new("db.client.connection.pool.name", pool)));
     span
 }
 
@@ -161,13 +152,7 @@ pub(crate) fn fail(span: &Span, kind: &str, description: String) {
 
 fn messaging(span: Span, kind: &'static str, operation: &'static str, address: SocketAddr) -> Span {
     set(&span, attributes::queue_node(address));
-    set(
-        &span,
-        [
-            KeyValue::new("messaging.operation.type", kind),
-            KeyValue::new("messaging.operation.name", operation),
-        ],
-    );
+    set(&span, [KeyValue::new("messaging.operation.type", kind), KeyValue::new("messaging.operation.name", operation)]);
     span
 }
 

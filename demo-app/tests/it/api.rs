@@ -28,70 +28,22 @@ async fn the_api_keeps_its_contract_and_says_why_it_refuses() {
     for (method, path, body, expected) in [
         (Method::POST, collection, "{", StatusCode::BAD_REQUEST),
         (Method::POST, collection, "", StatusCode::BAD_REQUEST),
-        (
-            Method::POST,
-            collection,
-            "{}",
-            StatusCode::UNPROCESSABLE_ENTITY,
-        ),
-        (
-            Method::POST,
-            collection,
-            r#"{"user_id":1}"#,
-            StatusCode::UNPROCESSABLE_ENTITY,
-        ),
-        (
-            Method::POST,
-            collection,
-            r#"{"user_id":"me","payload":"p"}"#,
-            StatusCode::UNPROCESSABLE_ENTITY,
-        ),
-        (
-            Method::POST,
-            collection,
-            r#"{"user_id":1,"payload":""}"#,
-            StatusCode::UNPROCESSABLE_ENTITY,
-        ),
-        (
-            Method::POST,
-            collection,
-            &large,
-            StatusCode::PAYLOAD_TOO_LARGE,
-        ),
+        (Method::POST, collection, "{}", StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::POST, collection, r#"{"user_id":1}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::POST, collection, r#"{"user_id":"me","payload":"p"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::POST, collection, r#"{"user_id":1,"payload":""}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::POST, collection, &large, StatusCode::PAYLOAD_TOO_LARGE),
         (Method::GET, collection, "", StatusCode::METHOD_NOT_ALLOWED),
-        (
-            Method::DELETE,
-            "/api/v1/content/1",
-            "",
-            StatusCode::METHOD_NOT_ALLOWED,
-        ),
-        (
-            Method::GET,
-            "/api/v1/content/one",
-            "",
-            StatusCode::BAD_REQUEST,
-        ),
-        (
-            Method::GET,
-            "/api/v1/content/99999999",
-            "",
-            StatusCode::NOT_FOUND,
-        ),
-        (
-            Method::GET,
-            "/api/v1/content/99999999999999999999",
-            "",
-            StatusCode::BAD_REQUEST,
-        ),
+        (Method::DELETE, "/api/v1/content/1", "", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/api/v1/content/one", "", StatusCode::BAD_REQUEST),
+        (Method::GET, "/api/v1/content/99999999", "", StatusCode::NOT_FOUND),
+        (Method::GET, "/api/v1/content/99999999999999999999", "", StatusCode::BAD_REQUEST),
         (Method::GET, "/", "", StatusCode::NOT_FOUND),
     ] {
         let (status, answer) = api.call(method.clone(), path, body.to_owned()).await;
         let start: String = body.chars().take(40).collect();
         assert_eq!(status, expected, "{method} {path} {start}: {answer}");
-        assert!(
-            answer["error"].is_string(),
-            "{method} {path} {start} says no reason"
-        );
+        assert!(answer["error"].is_string(), "{method} {path} {start} says no reason");
     }
     demo.stop().await.unwrap();
 }

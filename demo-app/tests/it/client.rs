@@ -17,18 +17,10 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(front: SocketAddr) -> Self {
-        Self {
-            front,
-            client: Client::builder(TokioExecutor::new()).build_http(),
-        }
+        Self { front, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: impl Into<Bytes>,
-    ) -> (StatusCode, Value) {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: impl Into<Bytes>) -> (StatusCode, Value) {
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.front))
@@ -36,12 +28,7 @@ impl Api {
             .expect("a valid request");
         let response = self.client.request(request).await.expect("an answer");
         let status = response.status();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
@@ -54,18 +41,13 @@ impl Api {
     }
 
     pub(crate) async fn get(&self, id: i64) -> (StatusCode, Value) {
-        self.call(Method::GET, &format!("/api/v1/content/{id}"), "")
-            .await
+        self.call(Method::GET, &format!("/api/v1/content/{id}"), "").await
     }
 
     /// Reads a content once; answers its body when it is processed.
     pub(crate) async fn processed(&self, id: i64) -> Option<Value> {
         let (status, answer) = self.get(id).await;
-        assert_eq!(
-            status,
-            StatusCode::OK,
-            "an acknowledged content answers {answer}"
-        );
+        assert_eq!(status, StatusCode::OK, "an acknowledged content answers {answer}");
         answer.get("payload").is_some().then_some(answer)
     }
 }

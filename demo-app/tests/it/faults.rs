@@ -10,10 +10,7 @@ use crate::{NOBODY, demo, eventually};
 async fn replica_lag_grows_a_second_each_second_and_comes_back() {
     let (sink, endpoint) = Sink::start();
     let demo = demo(&endpoint).await;
-    eventually("a small lag", async || {
-        sink.latest("db.replica.lag").filter(|&lag| lag < 0.7)
-    })
-    .await;
+    eventually("a small lag", async || sink.latest("db.replica.lag").filter(|&lag| lag < 0.7)).await;
 
     demo.control(Perturbation::PauseReplica).await.unwrap();
     let (first, last) = eventually("a growing lag", async || {
@@ -24,10 +21,7 @@ async fn replica_lag_grows_a_second_each_second_and_comes_back() {
     })
     .await;
     let slope = (last.1 - first.1) / (last.0 - first.0);
-    assert!(
-        (0.95..1.05).contains(&slope),
-        "the lag grows {slope} s/s: {first:?} {last:?}"
-    );
+    assert!((0.95..1.05).contains(&slope), "the lag grows {slope} s/s: {first:?} {last:?}");
 
     // While it is behind, what was written is read all the same.
     let api = Api::new(demo.front_address());
@@ -35,10 +29,7 @@ async fn replica_lag_grows_a_second_each_second_and_comes_back() {
     eventually("the primary", async || api.processed(id).await).await;
 
     demo.control(Perturbation::ResumeReplica).await.unwrap();
-    eventually("the lag to come back", async || {
-        sink.latest("db.replica.lag").filter(|&lag| lag < 0.7)
-    })
-    .await;
+    eventually("the lag to come back", async || sink.latest("db.replica.lag").filter(|&lag| lag < 0.7)).await;
     demo.stop().await.unwrap();
 }
 
@@ -77,23 +68,14 @@ async fn a_flushed_cache_misses_and_fills_again() {
     for _ in 0..10 {
         api.get(id).await;
     }
-    eventually("hits", async || {
-        sink.latest("cache.hits").filter(|&hits| hits >= 10.0)
-    })
-    .await;
+    eventually("hits", async || sink.latest("cache.hits").filter(|&hits| hits >= 10.0)).await;
     let before = sink.latest("cache.misses").unwrap();
     demo.control(Perturbation::FlushCache).await.unwrap();
-    eventually("an empty cache", async || {
-        sink.latest("cache.items").filter(|&n| n == 0.0)
-    })
-    .await;
+    eventually("an empty cache", async || sink.latest("cache.items").filter(|&n| n == 0.0)).await;
     for _ in 0..10 {
         api.get(id).await;
     }
-    eventually("hits", async || {
-        sink.latest("cache.hits").filter(|&hits| hits >= 19.0)
-    })
-    .await;
+    eventually("hits", async || sink.latest("cache.hits").filter(|&hits| hits >= 19.0)).await;
     let missed = sink.latest("cache.misses").unwrap() - before;
     assert!((0.9..1.1).contains(&missed), "{missed} misses of one key");
     demo.stop().await.unwrap();
@@ -103,11 +85,7 @@ async fn a_flushed_cache_misses_and_fills_again() {
 async fn an_instance_that_is_gone_is_passed_over() {
     let demo = demo(NOBODY).await;
     let api = Api::new(demo.front_address());
-    let app = demo
-        .nodes()
-        .into_iter()
-        .find(|node| node.name == "app-a")
-        .unwrap();
+    let app = demo.nodes().into_iter().find(|node| node.name == "app-a").unwrap();
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(app.pid as i32).unwrap(),
         rustix::process::Signal::KILL,

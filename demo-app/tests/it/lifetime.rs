@@ -13,10 +13,7 @@ use crate::{NOBODY, demo, eventually, options};
 /// Whether a process has ended; one that only waits to be collected by its parent has.
 fn ended(pid: u32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat
-            .rsplit(") ")
-            .next()
-            .is_some_and(|rest| rest.starts_with('Z')),
+        Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),
         Err(_) => true,
     }
 }
@@ -30,24 +27,13 @@ fn pids(demo: &Demo) -> Vec<u32> {
 }
 
 async fn all_end(pids: &[u32]) {
-    eventually("all nodes to end", async || {
-        pids.iter().all(|&pid| ended(pid)).then_some(())
-    })
-    .await;
+    eventually("all nodes to end", async || pids.iter().all(|&pid| ended(pid)).then_some(())).await;
 }
 
 /// Starts the binary as a parent of its own, with its files in `folder`; returns the nodes' pids.
 fn parent(folder: &Path) -> (Child, Vec<(String, u32)>) {
     let mut parent = Command::new(env!("CARGO_BIN_EXE_tiertop-demo"))
-        .args([
-            "run",
-            "--rate",
-            "20",
-            "--duration",
-            "1m",
-            "--otlp-endpoint",
-            NOBODY,
-        ])
+        .args(["run", "--rate", "20", "--duration", "1m", "--otlp-endpoint", NOBODY])
         .env("TMPDIR", folder)
         .stdout(Stdio::piped())
         .spawn()
@@ -117,11 +103,7 @@ async fn a_demo_that_is_stopped_or_dropped_leaves_nothing() {
 #[tokio::test]
 async fn a_node_that_ends_by_itself_is_told() {
     let demo = demo(NOBODY).await;
-    let cache = demo
-        .nodes()
-        .into_iter()
-        .find(|node| node.role == Role::Cache)
-        .unwrap();
+    let cache = demo.nodes().into_iter().find(|node| node.role == Role::Cache).unwrap();
     kill(cache.pid, Signal::KILL);
     let exit = demo.wait_any_exit().await;
     assert_eq!(exit.name, "cache-a");
@@ -131,14 +113,8 @@ async fn a_node_that_ends_by_itself_is_told() {
 
 #[tokio::test]
 async fn what_keeps_a_node_from_starting_reaches_the_caller() {
-    let error = Demo::start(options("not an endpoint"))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("set up telemetry for not an endpoint"),
-        "{error}"
-    );
+    let error = Demo::start(options("not an endpoint")).await.unwrap_err().to_string();
+    assert!(error.contains("set up telemetry for not an endpoint"), "{error}");
 
     let wrong = |program: &str| Demo::start(DemoOptions::new(vec![OsString::from(program)]));
     let error = wrong("/does/not/exist").await.unwrap_err().to_string();
@@ -152,9 +128,7 @@ async fn what_keeps_a_node_from_starting_reaches_the_caller() {
 fn a_load_without_failures_is_reported_and_bad_arguments_say_what_to_do() {
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tiertop-demo"));
-        command
-            .args(["run", "--otlp-endpoint", NOBODY])
-            .args(arguments);
+        command.args(["run", "--otlp-endpoint", NOBODY]).args(arguments);
         command.output().unwrap()
     };
     let output = run(&["--rate", "50", "--duration", "2s"]);
@@ -163,10 +137,6 @@ fn a_load_without_failures_is_reported_and_bad_arguments_say_what_to_do() {
     assert!(text.contains(" 0 failed, 0 timed out"), "{text}");
 
     let mut said = String::new();
-    run(&["--duration", "20"])
-        .stderr
-        .as_slice()
-        .read_to_string(&mut said)
-        .unwrap();
+    run(&["--duration", "20"]).stderr.as_slice().read_to_string(&mut said).unwrap();
     assert!(said.contains("write 20s, 5m or 1h"), "{said}");
 }

@@ -31,9 +31,7 @@ fn options(endpoint: &str) -> DemoOptions {
 const NOBODY: &str = "http://127.0.0.1:1";
 
 async fn demo(endpoint: &str) -> Demo {
-    Demo::start(options(endpoint))
-        .await
-        .expect("the demo starts")
+    Demo::start(options(endpoint)).await.expect("the demo starts")
 }
 
 /// Asks again and again until there is an answer.

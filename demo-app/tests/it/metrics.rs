@@ -19,11 +19,7 @@ async fn every_process_says_who_and_where_it_is_and_sends_its_metrics() {
             assert_eq!(read("service.namespace"), "content");
             assert_eq!(read("cloud.region"), "demo-1");
             assert_eq!(read("deployment.environment.name"), "demo");
-            (
-                read("service.name"),
-                read("service.instance.id"),
-                read("cloud.availability_zone"),
-            )
+            (read("service.name"), read("service.instance.id"), read("cloud.availability_zone"))
         })
         .collect();
     let expected = [
@@ -43,203 +39,55 @@ async fn every_process_says_who_and_where_it_is_and_sends_its_metrics() {
     assert_eq!(instances, BTreeSet::from(expected));
 
     for (service, metric, kind, unit, labels) in METRICS {
-        let found: Vec<&SeenPoint> = points
-            .iter()
-            .filter(|point| point.service() == *service && point.metric == *metric)
-            .collect();
-        let point = found
-            .last()
-            .unwrap_or_else(|| panic!("{service} sends no {metric}"));
-        assert_eq!(
-            (point.kind, point.unit.as_str()),
-            (*kind, *unit),
-            "{metric}"
-        );
+        let found: Vec<&SeenPoint> =
+            points.iter().filter(|point| point.service() == *service && point.metric == *metric).collect();
+        let point = found.last().unwrap_or_else(|| panic!("{service} sends no {metric}"));
+        assert_eq!((point.kind, point.unit.as_str()), (*kind, *unit), "{metric}");
         for label in *labels {
-            assert!(
-                point.attributes.contains_key(*label),
-                "{metric} lacks {label}"
-            );
+            assert!(point.attributes.contains_key(*label), "{metric} lacks {label}");
         }
         let server = labels.contains(&"server.port");
         assert!(!server || addressed(&point.attributes), "{point:?}");
     }
 }
 
-type ExpectedMetric = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-);
+type ExpectedMetric = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
 const SERVER: [&str; 2] = ["server.address", "server.port"];
-const HTTP: [&str; 4] = [
-    "server.address",
-    "server.port",
-    "http.request.method",
-    "http.response.status_code",
-];
-const DB: [&str; 4] = [
-    "server.address",
-    "server.port",
-    "db.system.name",
-    "db.operation.name",
-];
+const HTTP: [&str; 4] = ["server.address", "server.port", "http.request.method", "http.response.status_code"];
+const DB: [&str; 4] = ["server.address", "server.port", "db.system.name", "db.operation.name"];
 const DATABASE: [&str; 3] = ["server.address", "server.port", "db.namespace"];
 const POOL: [&str; 1] = ["db.client.connection.pool.name"];
-const QUEUE: [&str; 3] = [
-    "server.address",
-    "server.port",
-    "messaging.destination.name",
-];
+const QUEUE: [&str; 3] = ["server.address", "server.port", "messaging.destination.name"];
 
 const METRICS: &[ExpectedMetric] = &[
-    (
-        "content-lb",
-        "http.server.request.duration",
-        "histogram",
-        "s",
-        &HTTP,
-    ),
-    (
-        "content-lb",
-        "http.server.active_requests",
-        "level",
-        "{request}",
-        &SERVER,
-    ),
-    (
-        "content-lb",
-        "http.client.request.duration",
-        "histogram",
-        "s",
-        &HTTP,
-    ),
-    (
-        "content-web",
-        "http.server.request.duration",
-        "histogram",
-        "s",
-        &HTTP,
-    ),
-    (
-        "content-web",
-        "http.client.request.duration",
-        "histogram",
-        "s",
-        &HTTP,
-    ),
-    (
-        "content-app",
-        "http.server.request.duration",
-        "histogram",
-        "s",
-        &["http.route"],
-    ),
-    (
-        "content-app",
-        "db.client.operation.duration",
-        "histogram",
-        "s",
-        &DB,
-    ),
+    ("content-lb", "http.server.request.duration", "histogram", "s", &HTTP),
+    ("content-lb", "http.server.active_requests", "level", "{request}", &SERVER),
+    ("content-lb", "http.client.request.duration", "histogram", "s", &HTTP),
+    ("content-web", "http.server.request.duration", "histogram", "s", &HTTP),
+    ("content-web", "http.client.request.duration", "histogram", "s", &HTTP),
+    ("content-app", "http.server.request.duration", "histogram", "s", &["http.route"]),
+    ("content-app", "db.client.operation.duration", "histogram", "s", &DB),
     (
         "content-app",
         "db.client.connection.count",
         "level",
         "{connection}",
-        &[
-            "db.client.connection.pool.name",
-            "db.client.connection.state",
-        ],
+        &["db.client.connection.pool.name", "db.client.connection.state"],
     ),
-    (
-        "content-app",
-        "db.client.connection.max",
-        "level",
-        "{connection}",
-        &POOL,
-    ),
-    (
-        "content-app",
-        "db.client.connection.pending_requests",
-        "level",
-        "{request}",
-        &POOL,
-    ),
-    (
-        "content-app",
-        "db.client.connection.wait_time",
-        "histogram",
-        "s",
-        &POOL,
-    ),
-    (
-        "content-app",
-        "messaging.client.sent.messages",
-        "counter",
-        "{message}",
-        &QUEUE,
-    ),
-    (
-        "content-worker",
-        "messaging.process.duration",
-        "histogram",
-        "s",
-        &QUEUE,
-    ),
+    ("content-app", "db.client.connection.max", "level", "{connection}", &POOL),
+    ("content-app", "db.client.connection.pending_requests", "level", "{request}", &POOL),
+    ("content-app", "db.client.connection.wait_time", "histogram", "s", &POOL),
+    ("content-app", "messaging.client.sent.messages", "counter", "{message}", &QUEUE),
+    ("content-worker", "messaging.process.duration", "histogram", "s", &QUEUE),
     ("content-cache", "cache.hits", "counter", "{hit}", &SERVER),
-    (
-        "content-cache",
-        "cache.misses",
-        "counter",
-        "{miss}",
-        &SERVER,
-    ),
-    (
-        "content-cache",
-        "cache.evictions",
-        "counter",
-        "{item}",
-        &SERVER,
-    ),
+    ("content-cache", "cache.misses", "counter", "{miss}", &SERVER),
+    ("content-cache", "cache.evictions", "counter", "{item}", &SERVER),
     ("content-cache", "cache.items", "gauge", "{item}", &SERVER),
-    (
-        "content-db-primary",
-        "db.file.size",
-        "gauge",
-        "By",
-        &DATABASE,
-    ),
-    (
-        "content-db-replica",
-        "db.replica.lag",
-        "gauge",
-        "s",
-        &DATABASE,
-    ),
+    ("content-db-primary", "db.file.size", "gauge", "By", &DATABASE),
+    ("content-db-replica", "db.replica.lag", "gauge", "s", &DATABASE),
     ("content-queue", "queue.depth", "gauge", "{message}", &QUEUE),
-    (
-        "content-queue",
-        "queue.in_flight",
-        "gauge",
-        "{message}",
-        &QUEUE,
-    ),
-    (
-        "content-queue",
-        "queue.oldest_message.age",
-        "gauge",
-        "s",
-        &QUEUE,
-    ),
-    (
-        "content-object-store",
-        "object_store.objects.written",
-        "counter",
-        "{object}",
-        &SERVER,
-    ),
+    ("content-queue", "queue.in_flight", "gauge", "{message}", &QUEUE),
+    ("content-queue", "queue.oldest_message.age", "gauge", "s", &QUEUE),
+    ("content-object-store", "object_store.objects.written", "counter", "{object}", &SERVER),
 ];

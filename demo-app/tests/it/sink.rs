@@ -6,15 +6,9 @@ use std::sync::{Arc, Mutex};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
-    TraceService, TraceServiceServer,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -93,13 +87,7 @@ impl Sink {
 
     /// The newest value of a metric that has one series in the demo.
     pub(crate) fn latest(&self, metric: &str) -> Option<f64> {
-        self.points
-            .lock()
-            .unwrap()
-            .iter()
-            .rev()
-            .find(|point| point.metric == metric)
-            .map(|point| point.value)
+        self.points.lock().unwrap().iter().rev().find(|point| point.metric == metric).map(|point| point.value)
     }
 
     /// The values of a metric that has one series in the demo, with their times in seconds.
@@ -151,15 +139,8 @@ impl MetricsService for Sink {
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         for group in request.into_inner().resource_metrics {
             let resource = resource(group.resource);
-            for metric in group
-                .scope_metrics
-                .into_iter()
-                .flat_map(|scoped| scoped.metrics)
-            {
-                self.points
-                    .lock()
-                    .unwrap()
-                    .extend(points(&resource, &metric));
+            for metric in group.scope_metrics.into_iter().flat_map(|scoped| scoped.metrics) {
+                self.points.lock().unwrap().extend(points(&resource, &metric));
             }
         }
         Ok(Response::new(ExportMetricsServiceResponse::default()))
@@ -192,10 +173,7 @@ fn points(resource: &Attributes, metric: &Metric) -> Vec<SeenPoint> {
             .collect(),
         metric::Data::Sum(sum) => {
             let kind = if sum.is_monotonic { "counter" } else { "level" };
-            sum.data_points
-                .into_iter()
-                .map(|p| point(kind, p.attributes, p.time_unix_nano, number(p.value)))
-                .collect()
+            sum.data_points.into_iter().map(|p| point(kind, p.attributes, p.time_unix_nano, number(p.value))).collect()
         }
         metric::Data::Histogram(histogram) => histogram
             .data_points
@@ -207,11 +185,7 @@ fn points(resource: &Attributes, metric: &Metric) -> Vec<SeenPoint> {
 }
 
 fn resource(resource: Option<Resource>) -> Attributes {
-    attributes(
-        resource
-            .map(|resource| resource.attributes)
-            .unwrap_or_default(),
-    )
+    attributes(resource.map(|resource| resource.attributes).unwrap_or_default())
 }
 
 fn attributes(attributes: Vec<KeyValue>) -> Attributes {

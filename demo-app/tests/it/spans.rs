@@ -31,9 +31,7 @@ fn has(attributes: &Attributes, key: &str, value: &str) -> bool {
 /// Whether the server's address is text and its port a number.
 pub(crate) fn addressed(attributes: &Attributes) -> bool {
     has(attributes, "server.address", "\"127.0.0.1\"")
-        && attributes
-            .get("server.port")
-            .is_some_and(|port| port.parse::<u16>().is_ok())
+        && attributes.get("server.port").is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
 #[tokio::test]
@@ -44,10 +42,8 @@ async fn spans_have_the_shape_of_their_tiers() {
     demo.stop().await.unwrap();
     let spans = sink.spans();
 
-    let shapes: BTreeSet<(&str, SpanKind, &str)> = spans
-        .iter()
-        .map(|span| (span.service(), span.kind, span.name.as_str()))
-        .collect();
+    let shapes: BTreeSet<(&str, SpanKind, &str)> =
+        spans.iter().map(|span| (span.service(), span.kind, span.name.as_str())).collect();
     let item = "GET /api/v1/content/{content_id}";
     let expected = BTreeSet::from([
         ("content-lb", SpanKind::Server, "GET"),
@@ -90,25 +86,15 @@ fn check_attributes(span: &SeenSpan) {
     let attributes = &span.attributes;
     let all = |expected: &[(&str, &str)]| {
         for (key, value) in expected {
-            assert!(
-                has(attributes, key, value),
-                "{key} is not {value} in {span:?}"
-            );
+            assert!(has(attributes, key, value), "{key} is not {value} in {span:?}");
         }
     };
     match (span.kind, span.service()) {
         (SpanKind::Server, service) => {
             all(&[("url.scheme", "\"http\"")]);
             assert!(attributes["url.path"].contains("/api/v1/content"));
-            assert!(
-                attributes["http.response.status_code"]
-                    .parse::<u16>()
-                    .is_ok()
-            );
-            assert_eq!(
-                attributes.contains_key("http.route"),
-                service == "content-app"
-            );
+            assert!(attributes["http.response.status_code"].parse::<u16>().is_ok());
+            assert_eq!(attributes.contains_key("http.route"), service == "content-app");
         }
         (SpanKind::Client, "content-lb" | "content-web") => {
             assert!(attributes["url.full"].starts_with("\"http://127.0.0.1:"));
@@ -129,19 +115,17 @@ fn check_attributes(span: &SeenSpan) {
         (SpanKind::Client, _) if span.name.ends_with(" content") => {
             all(&[("messaging.operation.type", "\"settle\"")]);
         }
-        (SpanKind::Client, _) => all(&[
-            ("db.system.name", "\"redis\""),
-            ("db.operation.name", &format!("{:?}", span.name)),
-        ]),
+        (SpanKind::Client, _) => {
+            all(&[("db.system.name", "\"redis\""), ("db.operation.name", &format!("{:?}", span.name))])
+        }
         (SpanKind::Producer, _) => all(&[
             ("messaging.system", "\"demo_queue\""),
             ("messaging.destination.name", "\"content\""),
             ("messaging.operation.type", "\"send\""),
         ]),
-        (SpanKind::Consumer, _) => all(&[
-            ("messaging.destination.name", "\"content\""),
-            ("messaging.operation.type", "\"process\""),
-        ]),
+        (SpanKind::Consumer, _) => {
+            all(&[("messaging.destination.name", "\"content\""), ("messaging.operation.type", "\"process\"")])
+        }
         other => panic!("no such span was expected: {other:?}"),
     }
 }
@@ -153,15 +137,10 @@ async fn a_trace_goes_from_the_balancer_to_the_stores_and_the_worker_links_to_it
     demo.stop().await.unwrap();
     let spans = sink.spans();
     let parent = |span: &SeenSpan| {
-        spans
-            .iter()
-            .find(|other| other.span_id == span.parent_span_id && other.trace_id == span.trace_id)
+        spans.iter().find(|other| other.span_id == span.parent_span_id && other.trace_id == span.trace_id)
     };
 
-    let producer = spans
-        .iter()
-        .find(|span| span.kind == SpanKind::Producer)
-        .unwrap();
+    let producer = spans.iter().find(|span| span.kind == SpanKind::Producer).unwrap();
     let mut way = vec![producer];
     while let Some(next) = parent(way.last().unwrap()) {
         way.push(next);
@@ -179,10 +158,7 @@ async fn a_trace_goes_from_the_balancer_to_the_stores_and_the_worker_links_to_it
         ]
     );
 
-    let consumer = spans
-        .iter()
-        .find(|span| span.kind == SpanKind::Consumer)
-        .unwrap();
+    let consumer = spans.iter().find(|span| span.kind == SpanKind::Consumer).unwrap();
     assert!(consumer.parent_span_id.is_empty());
     assert_ne!(consumer.trace_id, producer.trace_id);
     assert_eq!(consumer.links.len(), 1);
@@ -194,10 +170,7 @@ async fn a_trace_goes_from_the_balancer_to_the_stores_and_the_worker_links_to_it
     }
     // Stores answer on the wire and make no spans.
     for span in spans.iter().filter(|span| span.service() == "content-app") {
-        assert!(
-            span.kind == SpanKind::Server || parent(span).unwrap().kind == SpanKind::Server,
-            "{span:?}"
-        );
+        assert!(span.kind == SpanKind::Server || parent(span).unwrap().kind == SpanKind::Server, "{span:?}");
     }
 }
 
@@ -215,27 +188,16 @@ async fn a_pool_that_is_exhausted_shows_who_waits() {
         let api = Arc::clone(&api);
         reads.spawn(async move { api.get(id).await.0 });
     }
-    assert!(
-        reads
-            .join_all()
-            .await
-            .iter()
-            .all(|&status| status == StatusCode::OK)
-    );
+    assert!(reads.join_all().await.iter().all(|&status| status == StatusCode::OK));
     demo.stop().await.unwrap();
 
     // Some wait for the cache's pool before, which is larger.
     let pool = "db.client.connection.pool.name";
     let mut waits = sink.spans();
-    waits.retain(|span| {
-        span.name == "pool.acquire" && has(&span.attributes, pool, "\"content-replica\"")
-    });
+    waits.retain(|span| span.name == "pool.acquire" && has(&span.attributes, pool, "\"content-replica\""));
     assert!(waits.len() > 40, "only {} waited", waits.len());
     for wait in waits {
-        assert_eq!(
-            (wait.kind, wait.service()),
-            (SpanKind::Internal, "content-app")
-        );
+        assert_eq!((wait.kind, wait.service()), (SpanKind::Internal, "content-app"));
     }
     let pending = sink.values("db.client.connection.pending_requests");
     assert!(pending.iter().any(|(_, pending)| *pending > 1.0));
@@ -245,15 +207,7 @@ async fn a_pool_that_is_exhausted_shows_who_waits() {
 async fn the_sampler_of_the_environment_is_obeyed() {
     let (sink, endpoint) = Sink::start();
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_tiertop-demo"))
-        .args([
-            "run",
-            "--rate",
-            "100",
-            "--duration",
-            "1s",
-            "--otlp-endpoint",
-            &endpoint,
-        ])
+        .args(["run", "--rate", "100", "--duration", "1s", "--otlp-endpoint", &endpoint])
         .env("OTEL_TRACES_SAMPLER", "always_off")
         .output()
         .await

@@ -46,9 +46,7 @@ mod tests {
 
     #[test]
     fn doubles_up_to_its_longest() {
-        let waits: Vec<u128> = (0..8)
-            .map(|failures| delay(failures, Retry::Soon, 0.0).as_millis())
-            .collect();
+        let waits: Vec<u128> = (0..8).map(|failures| delay(failures, Retry::Soon, 0.0).as_millis()).collect();
         assert_eq!(waits, [250, 250, 500, 1000, 2000, 4000, 5000, 5000]);
         assert_eq!(delay(u32::MAX, Retry::Soon, 0.0), LONGEST);
     }

@@ -55,9 +55,7 @@ pub enum ClientError {
         reason: String,
     },
     /// Something else listens there.
-    #[error(
-        "what listens at {address} is not the feed of an agent, which is on port 4319 unless told otherwise"
-    )]
+    #[error("what listens at {address} is not the feed of an agent, which is on port 4319 unless told otherwise")]
     NotAFeed {
         /// The address.
         address: FeedAddress,
@@ -91,19 +89,15 @@ pub enum ClientError {
 
 impl ClientError {
     pub(super) fn silent(address: &FeedAddress, waited: Duration) -> Self {
-        Self::Silent {
-            address: address.clone(),
-            waited,
-        }
+        Self::Silent { address: address.clone(), waited }
     }
 
     /// Whether waiting may help.
     pub(super) fn retry(&self) -> Retry {
         match self {
-            Self::TokenWanted { .. }
-            | Self::TokenRefused { .. }
-            | Self::NotAFeed { .. }
-            | Self::Unreadable(_) => Retry::Slowly,
+            Self::TokenWanted { .. } | Self::TokenRefused { .. } | Self::NotAFeed { .. } | Self::Unreadable(_) => {
+                Retry::Slowly
+            }
             Self::Refused { .. }
             | Self::Unreachable { .. }
             | Self::NoAnswer { .. }
@@ -120,19 +114,14 @@ impl ClientError {
         match io_kind(error) {
             Some(io::ErrorKind::ConnectionRefused) => Self::Refused { address },
             Some(io::ErrorKind::TimedOut) => Self::NoAnswer { address },
-            _ => Self::Unreachable {
-                address,
-                reason: root(error),
-            },
+            _ => Self::Unreachable { address, reason: root(error) },
         }
     }
 
     /// Why a call on a new connection did not start: whoever listens may not even speak HTTP/2.
     pub(super) fn from_first_call(status: &Status, options: &ClientOptions) -> Self {
         match status.code() {
-            Code::Internal | Code::Unknown | Code::Unimplemented => Self::NotAFeed {
-                address: options.address.clone(),
-            },
+            Code::Internal | Code::Unknown | Code::Unimplemented => Self::NotAFeed { address: options.address.clone() },
             _ => Self::from_status(status, options),
         }
     }
@@ -143,16 +132,8 @@ impl ClientError {
         match (status.code(), &options.token) {
             (Code::Unauthenticated, None) => Self::TokenWanted { address },
             (Code::Unauthenticated, Some(_)) => Self::TokenRefused { address },
-            (Code::ResourceExhausted, _) => Self::Full {
-                address,
-                reason: status.message().to_owned(),
-            },
-            _ => Self::Lost {
-                address,
-                reason: status
-                    .source()
-                    .map_or_else(|| status.message().to_owned(), root),
-            },
+            (Code::ResourceExhausted, _) => Self::Full { address, reason: status.message().to_owned() },
+            _ => Self::Lost { address, reason: status.source().map_or_else(|| status.message().to_owned(), root) },
         }
     }
 }
@@ -164,14 +145,9 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 
 /// The words of the first cause: those around it only say that something failed.
 fn root(error: &(dyn Error + 'static)) -> String {
-    chain(error)
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
-    chain(error)
-        .find_map(|error| error.downcast_ref::<io::Error>())
-        .map(io::Error::kind)
+    chain(error).find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind)
 }

@@ -38,9 +38,7 @@ impl Link {
             .await
             .map_err(|_| ClientError::silent(&options.address, SILENCE))?
             .map_err(|status| ClientError::from_status(&status, options))?
-            .ok_or_else(|| ClientError::Stopped {
-                address: options.address.clone(),
-            })?;
+            .ok_or_else(|| ClientError::Stopped { address: options.address.clone() })?;
         self.heard = Instant::now();
         Ok(convert::from_wire(message)?)
     }
@@ -50,11 +48,7 @@ impl Link {
 pub(super) async fn open(options: &ClientOptions) -> Result<Link, ClientError> {
     timeout(CONNECT_TIMEOUT, start(options))
         .await
-        .unwrap_or_else(|_| {
-            Err(ClientError::NoAnswer {
-                address: options.address.clone(),
-            })
-        })
+        .unwrap_or_else(|_| Err(ClientError::NoAnswer { address: options.address.clone() }))
 }
 
 async fn start(options: &ClientOptions) -> Result<Link, ClientError> {
@@ -70,18 +64,11 @@ async fn start(options: &ClientOptions) -> Result<Link, ClientError> {
         Detail::Full => wire::Detail::Full,
     };
     let stream = client
-        .watch(wire::WatchRequest {
-            detail: detail.into(),
-        })
+        .watch(wire::WatchRequest { detail: detail.into() })
         .await
         .map_err(|status| ClientError::from_status(&status, options))?
         .into_inner();
-    Ok(Link {
-        options: options.clone(),
-        agent_version: info.agent_version,
-        stream,
-        heard: Instant::now(),
-    })
+    Ok(Link { options: options.clone(), agent_version: info.agent_version, stream, heard: Instant::now() })
 }
 
 type Client = FeedClient<InterceptedService<Channel, Bearer>>;
@@ -99,18 +86,14 @@ async fn connect(options: &ClientOptions) -> Result<Client, ClientError> {
         .connect()
         .await
         .map_err(failed)?;
-    let client = FeedClient::with_interceptor(channel, Bearer(token.clone()))
-        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let client =
+        FeedClient::with_interceptor(channel, Bearer(token.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES);
     Ok(compressed(client, address))
 }
 
 /// Asks for compression where bytes are dear: not on this machine.
 fn compressed(client: Client, address: &FeedAddress) -> Client {
-    if address.is_loopback() {
-        client
-    } else {
-        client.accept_compressed(CompressionEncoding::Zstd)
-    }
+    if address.is_loopback() { client } else { client.accept_compressed(CompressionEncoding::Zstd) }
 }
 
 /// Adds the token to each call.
@@ -120,9 +103,7 @@ struct Bearer(Option<Token>);
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = &self.0 {
-            request
-                .metadata_mut()
-                .insert("authorization", token.header());
+            request.metadata_mut().insert("authorization", token.header());
         }
         Ok(request)
     }

@@ -29,29 +29,10 @@ both_ways!(
     TierKind,
     tier_kind_to_wire,
     tier_kind_from_wire,
-    [
-        Edge,
-        Lb,
-        Web,
-        App,
-        Cache,
-        DbPrimary,
-        DbReplica,
-        Nosql,
-        ObjectStore,
-        Queue,
-        Worker,
-        Warehouse,
-        External,
-    ]
+    [Edge, Lb, Web, App, Cache, DbPrimary, DbReplica, Nosql, ObjectStore, Queue, Worker, Warehouse, External,]
 );
 
-both_ways!(
-    TierState,
-    tier_state_to_wire,
-    tier_state_from_wire,
-    [Fine, Warning, Critical]
-);
+both_ways!(TierState, tier_state_to_wire, tier_state_from_wire, [Fine, Warning, Critical]);
 
 both_ways!(
     FiguresFrom,
@@ -80,16 +61,6 @@ both_ways!(
     ]
 );
 
-both_ways!(
-    Severity,
-    severity_to_wire,
-    severity_from_wire,
-    [Warning, Critical]
-);
+both_ways!(Severity, severity_to_wire, severity_from_wire, [Warning, Critical]);
 
-both_ways!(
-    Phase,
-    phase_to_wire,
-    phase_from_wire,
-    [SingleBox, WebTier, DatabaseReads, Spikes, Writes, Regions]
-);
+both_ways!(Phase, phase_to_wire, phase_from_wire, [SingleBox, WebTier, DatabaseReads, Spikes, Writes, Regions]);

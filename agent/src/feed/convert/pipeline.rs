@@ -100,10 +100,7 @@ pub(super) fn from_wire(view: wire::Pipeline) -> PipelineView {
 
 fn reason_to_wire(view: &ReasonCount) -> wire::ReasonCount {
     let ReasonCount { reason, count } = view;
-    wire::ReasonCount {
-        reason: reason.clone(),
-        count: *count,
-    }
+    wire::ReasonCount { reason: reason.clone(), count: *count }
 }
 
 fn reason_from_wire(view: wire::ReasonCount) -> ReasonCount {
@@ -112,16 +109,7 @@ fn reason_from_wire(view: wire::ReasonCount) -> ReasonCount {
 }
 
 fn source_to_wire(view: &SourceView) -> wire::Source {
-    let SourceView {
-        service,
-        instance,
-        spans,
-        points,
-        late,
-        delay_ms,
-        last_seen_s,
-        silent,
-    } = view;
+    let SourceView { service, instance, spans, points, late, delay_ms, last_seen_s, silent } = view;
     wire::Source {
         service: service.clone(),
         instance: instance.clone(),
@@ -135,24 +123,6 @@ fn source_to_wire(view: &SourceView) -> wire::Source {
 }
 
 fn source_from_wire(view: wire::Source) -> SourceView {
-    let wire::Source {
-        service,
-        instance,
-        spans,
-        points,
-        late,
-        delay_ms,
-        last_seen_s,
-        silent,
-    } = view;
-    SourceView {
-        service,
-        instance,
-        spans,
-        points,
-        late,
-        delay_ms,
-        last_seen_s,
-        silent,
-    }
+    let wire::Source { service, instance, spans, points, late, delay_ms, last_seen_s, silent } = view;
+    SourceView { service, instance, spans, points, late, delay_ms, last_seen_s, silent }
 }

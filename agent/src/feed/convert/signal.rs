@@ -3,25 +3,13 @@
 use tiertop_core::snapshot::{Severity, SignalView, WarningView};
 
 use super::enums::{
-    phase_from_wire, phase_to_wire, severity_from_wire, severity_to_wire, signal_kind_from_wire,
-    signal_kind_to_wire,
+    phase_from_wire, phase_to_wire, severity_from_wire, severity_to_wire, signal_kind_from_wire, signal_kind_to_wire,
 };
 use super::{trend_from_wire, trend_to_wire};
 use crate::feed::wire;
 
 pub(super) fn to_wire(view: &SignalView) -> wire::Signal {
-    let SignalView {
-        kind,
-        tier,
-        part,
-        value,
-        inferred,
-        source,
-        slope_per_second,
-        age_s,
-        trend,
-        hint,
-    } = view;
+    let SignalView { kind, tier, part, value, inferred, source, slope_per_second, age_s, trend, hint } = view;
     wire::Signal {
         kind: signal_kind_to_wire(*kind),
         tier: tier.clone(),
@@ -38,18 +26,7 @@ pub(super) fn to_wire(view: &SignalView) -> wire::Signal {
 
 /// The signal, or `None` where its kind is unknown.
 pub(super) fn from_wire(view: wire::Signal) -> Option<SignalView> {
-    let wire::Signal {
-        kind,
-        tier,
-        part,
-        value,
-        inferred,
-        source,
-        slope_per_second,
-        age_s,
-        trend,
-        hint,
-    } = view;
+    let wire::Signal { kind, tier, part, value, inferred, source, slope_per_second, age_s, trend, hint } = view;
     Some(SignalView {
         kind: signal_kind_from_wire(kind)?,
         tier,

@@ -1,13 +1,12 @@
 //! Tiers, what they are made of, and the edges between them.
 
 use tiertop_core::snapshot::{
-    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, TierState, TierView,
-    TrendView,
+    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, TierState, TierView, TrendView,
 };
 
 use super::enums::{
-    figures_from_from_wire, figures_from_to_wire, tier_kind_from_wire, tier_kind_to_wire,
-    tier_state_from_wire, tier_state_to_wire,
+    figures_from_from_wire, figures_from_to_wire, tier_kind_from_wire, tier_kind_to_wire, tier_state_from_wire,
+    tier_state_to_wire,
 };
 use super::{trend_from_wire, trend_to_wire};
 use crate::feed::{Detail, wire};
@@ -131,15 +130,7 @@ fn listed<T, W>(items: &[T], detail: Detail, convert: fn(&T) -> W) -> Vec<W> {
 }
 
 pub(super) fn edge_to_wire(view: &EdgeView) -> wire::Edge {
-    let EdgeView {
-        from,
-        to,
-        requests_per_second,
-        error_ratio,
-        p95_ms,
-        gap_mean_ms,
-        gap_p95_ms,
-    } = view;
+    let EdgeView { from, to, requests_per_second, error_ratio, p95_ms, gap_mean_ms, gap_p95_ms } = view;
     wire::Edge {
         from: from.clone(),
         to: to.clone(),
@@ -152,24 +143,8 @@ pub(super) fn edge_to_wire(view: &EdgeView) -> wire::Edge {
 }
 
 pub(super) fn edge_from_wire(view: wire::Edge) -> EdgeView {
-    let wire::Edge {
-        from,
-        to,
-        requests_per_second,
-        error_ratio,
-        p95_ms,
-        gap_mean_ms,
-        gap_p95_ms,
-    } = view;
-    EdgeView {
-        from,
-        to,
-        requests_per_second,
-        error_ratio,
-        p95_ms,
-        gap_mean_ms,
-        gap_p95_ms,
-    }
+    let wire::Edge { from, to, requests_per_second, error_ratio, p95_ms, gap_mean_ms, gap_p95_ms } = view;
+    EdgeView { from, to, requests_per_second, error_ratio, p95_ms, gap_mean_ms, gap_p95_ms }
 }
 
 fn inferable_to_wire(view: Inferable) -> wire::Inferable {
@@ -183,16 +158,7 @@ fn inferable_from_wire(view: wire::Inferable) -> Inferable {
 }
 
 fn instance_to_wire(view: &InstanceView) -> wire::Instance {
-    let InstanceView {
-        name,
-        zone,
-        region,
-        version,
-        requests_per_second,
-        error_ratio,
-        p95_ms,
-        silent_for_s,
-    } = view;
+    let InstanceView { name, zone, region, version, requests_per_second, error_ratio, p95_ms, silent_for_s } = view;
     wire::Instance {
         name: name.clone(),
         zone: zone.clone(),
@@ -206,39 +172,12 @@ fn instance_to_wire(view: &InstanceView) -> wire::Instance {
 }
 
 fn instance_from_wire(view: wire::Instance) -> InstanceView {
-    let wire::Instance {
-        name,
-        zone,
-        region,
-        version,
-        requests_per_second,
-        error_ratio,
-        p95_ms,
-        silent_for_s,
-    } = view;
-    InstanceView {
-        name,
-        zone,
-        region,
-        version,
-        requests_per_second,
-        error_ratio,
-        p95_ms,
-        silent_for_s,
-    }
+    let wire::Instance { name, zone, region, version, requests_per_second, error_ratio, p95_ms, silent_for_s } = view;
+    InstanceView { name, zone, region, version, requests_per_second, error_ratio, p95_ms, silent_for_s }
 }
 
 fn operation_to_wire(view: &OperationView) -> wire::Operation {
-    let OperationView {
-        name,
-        requests_per_second,
-        error_ratio,
-        p50_ms,
-        p95_ms,
-        p99_ms,
-        max_ms,
-        time_share,
-    } = view;
+    let OperationView { name, requests_per_second, error_ratio, p50_ms, p95_ms, p99_ms, max_ms, time_share } = view;
     wire::Operation {
         name: name.clone(),
         requests_per_second: *requests_per_second,
@@ -252,61 +191,22 @@ fn operation_to_wire(view: &OperationView) -> wire::Operation {
 }
 
 fn operation_from_wire(view: wire::Operation) -> OperationView {
-    let wire::Operation {
-        name,
-        requests_per_second,
-        error_ratio,
-        p50_ms,
-        p95_ms,
-        p99_ms,
-        max_ms,
-        time_share,
-    } = view;
-    OperationView {
-        name,
-        requests_per_second,
-        error_ratio,
-        p50_ms,
-        p95_ms,
-        p99_ms,
-        max_ms,
-        time_share,
-    }
+    let wire::Operation { name, requests_per_second, error_ratio, p50_ms, p95_ms, p99_ms, max_ms, time_share } = view;
+    OperationView { name, requests_per_second, error_ratio, p50_ms, p95_ms, p99_ms, max_ms, time_share }
 }
 
 fn bucket_to_wire(view: &BucketView) -> wire::Bucket {
-    let BucketView {
-        lower_ms,
-        upper_ms,
-        count,
-    } = view;
-    wire::Bucket {
-        lower_ms: *lower_ms,
-        upper_ms: *upper_ms,
-        count: *count,
-    }
+    let BucketView { lower_ms, upper_ms, count } = view;
+    wire::Bucket { lower_ms: *lower_ms, upper_ms: *upper_ms, count: *count }
 }
 
 fn bucket_from_wire(view: wire::Bucket) -> BucketView {
-    let wire::Bucket {
-        lower_ms,
-        upper_ms,
-        count,
-    } = view;
-    BucketView {
-        lower_ms,
-        upper_ms,
-        count,
-    }
+    let wire::Bucket { lower_ms, upper_ms, count } = view;
+    BucketView { lower_ms, upper_ms, count }
 }
 
 fn trends_to_wire(view: &TrendView) -> wire::Trend {
-    let TrendView {
-        ends_unix_s,
-        requests_per_second,
-        p95_ms,
-        error_ratio,
-    } = view;
+    let TrendView { ends_unix_s, requests_per_second, p95_ms, error_ratio } = view;
     wire::Trend {
         ends_unix_s: *ends_unix_s,
         requests_per_second: trend_to_wire(requests_per_second),
@@ -316,12 +216,7 @@ fn trends_to_wire(view: &TrendView) -> wire::Trend {
 }
 
 fn trends_from_wire(view: wire::Trend) -> TrendView {
-    let wire::Trend {
-        ends_unix_s,
-        requests_per_second,
-        p95_ms,
-        error_ratio,
-    } = view;
+    let wire::Trend { ends_unix_s, requests_per_second, p95_ms, error_ratio } = view;
     TrendView {
         ends_unix_s,
         requests_per_second: trend_from_wire(requests_per_second),

@@ -1,0 +1,147 @@
+//! A running agent: the listeners on the async runtime, the engine on a thread of its own, and
+//! between them only bounded ways.
+//!
+//! Every port is taken before anything runs, so that an agent either starts whole or says why not.
+
+mod engine;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tiertop_core::config::Config;
+use tiertop_core::snapshot::Snapshot;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{error, info};
+
+use crate::admin::{self, Admin};
+use crate::feed::server::{self as feed, FeedError, FeedOptions};
+use crate::intake::intake;
+use crate::receive::listen::{self, ListenError, Port};
+use crate::receive::{Limits, Protocol, Receiver};
+
+/// How an agent is set up. Port 0 takes any free port.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// Where to take OTLP over gRPC.
+    pub otlp_grpc: SocketAddr,
+    /// Where to take OTLP over HTTP.
+    pub otlp_http: SocketAddr,
+    /// Where and to whom to serve the feed, if at all.
+    pub feed: Option<FeedOptions>,
+    /// Where to serve health and `/metrics`, if at all.
+    pub admin: Option<SocketAddr>,
+    /// Limits on what comes in.
+    pub limits: Limits,
+    /// Bytes of telemetry that may wait for the engine.
+    pub queue_bytes: u64,
+    /// The engine's.
+    pub config: Config,
+}
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A port cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The feed cannot be served.
+    #[error("cannot {0}")]
+    Feed(#[from] FeedError),
+    /// The system gives no thread.
+    #[error("cannot start the engine's thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A running agent. Dropping it stops it without waiting; [`Agent::stop`] waits.
+#[derive(Debug)]
+pub struct Agent {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    addresses: Addresses,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    engine: std::thread::JoinHandle<()>,
+}
+
+/// Where an agent listens, with the ports that were really taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// OTLP over gRPC.
+    pub otlp_grpc: SocketAddr,
+    /// OTLP over HTTP.
+    pub otlp_http: SocketAddr,
+    /// The feed.
+    pub feed: Option<SocketAddr>,
+    /// Health and `/metrics`.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Agent {
+    /// Takes all ports and starts. Must be called within a tokio runtime.
+    pub fn start(options: AgentOptions) -> Result<Self, AgentError> {
+        let grpc = listen::bind(Port::OtlpGrpc, options.otlp_grpc)?;
+        let http = listen::bind(Port::OtlpHttp, options.otlp_http)?;
+        let feed_listener = options.feed.map(feed::bind).transpose()?;
+        let admin_listener = options.admin.map(|address| listen::bind(Port::Admin, address)).transpose()?;
+        let addresses = Addresses {
+            otlp_grpc: grpc.local_addr().unwrap_or(options.otlp_grpc),
+            otlp_http: http.local_addr().unwrap_or(options.otlp_http),
+            feed: feed_listener.as_ref().map(feed::FeedListener::address),
+            admin: admin_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+        };
+
+        let (intake, outlet) = intake(options.queue_bytes);
+        intake.counters().listening_on(format!("grpc {}", addresses.otlp_grpc));
+        intake.counters().listening_on(format!("http {}", addresses.otlp_http));
+        let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+        let (stop, stopped) = watch::channel(false);
+        let engine = engine::start(options.config, outlet, intake.clone(), publish, stopped.clone())
+            .map_err(AgentError::Thread)?;
+
+        let mut tasks = JoinSet::new();
+        let receiver = Receiver::new(intake.clone(), options.limits);
+        tasks.spawn(receiver.clone().serve(grpc, Protocol::Grpc, stopped.clone()));
+        tasks.spawn(receiver.serve(http, Protocol::Http, stopped.clone()));
+        if let Some(listener) = feed_listener {
+            let (snapshots, mut stopped) = (snapshots.clone(), stopped.clone());
+            tasks.spawn(async move {
+                let shutdown = async move { drop(stopped.wait_for(|stop| *stop).await) };
+                if let Err(error) = feed::serve(listener, snapshots, shutdown).await {
+                    error!(%error, "the feed ended");
+                }
+            });
+        }
+        if let Some(listener) = admin_listener {
+            let admin = Admin { snapshots: snapshots.clone(), intake };
+            let stopped = stopped.clone();
+            tasks.spawn(async move {
+                if let Err(error) = admin::serve(listener, admin, stopped).await {
+                    error!(%error, "the admin port ended");
+                }
+            });
+        }
+        info!(otlp_grpc = %addresses.otlp_grpc, otlp_http = %addresses.otlp_http, "listening");
+        Ok(Self { snapshots, addresses, stop, tasks, engine })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The newest snapshot; the first one has `at_unix_ms` 0 until the engine has ticked.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    /// Stops listening, lets the engine finish what was acknowledged, and returns its last snapshot.
+    pub async fn stop(mut self) -> Arc<Snapshot> {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+        let engine = self.engine;
+        if tokio::task::spawn_blocking(move || engine.join().is_err()).await.unwrap_or(true) {
+            error!("the engine's thread panicked");
+        }
+        Arc::clone(&self.snapshots.borrow())
+    }
+}

@@ -1,0 +1,58 @@
+//! The engine's thread: takes batches as they come, and ticks once a second.
+//!
+//! The tick falls where the last second has just settled, so that a figure is shown as early as its
+//! telemetry allows: see [`tiertop_core::engine::Engine::next_tick`].
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tiertop_core::config::Config;
+use tiertop_core::engine::Engine;
+use tiertop_core::snapshot::Snapshot;
+use tiertop_core::time::UnixNanos;
+use tokio::sync::watch;
+
+use crate::intake::{Intake, Outlet};
+
+/// The longest wait before looking whether to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Starts the thread. It ends when `stopped` turns true, after what was acknowledged is counted.
+pub(super) fn start(
+    config: Config,
+    outlet: Outlet,
+    intake: Intake,
+    publish: watch::Sender<Arc<Snapshot>>,
+    stopped: watch::Receiver<bool>,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("engine".to_owned()).spawn(move || {
+        let mut engine = Engine::new(config, now());
+        let tick = |engine: &mut Engine| {
+            let snapshot = engine.tick(now(), &intake.counts());
+            publish.send_replace(Arc::new(snapshot));
+        };
+        tick(&mut engine);
+        let mut next = engine.next_tick(now());
+        while !*stopped.borrow() {
+            let until_tick = Duration::from_nanos(next.nanos_since(now()));
+            if let Some(received) = outlet.recv_timeout(until_tick.min(PATIENCE)) {
+                engine.handle(&received.batch, received.received_at);
+            }
+            if now() >= next {
+                tick(&mut engine);
+                next = engine.next_tick(now());
+            }
+        }
+        while let Some(received) = outlet.recv_timeout(Duration::ZERO) {
+            engine.handle(&received.batch, received.received_at);
+        }
+        tick(&mut engine);
+    })
+}
+
+/// This machine's clock.
+fn now() -> UnixNanos {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixNanos(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,46 @@
+//! Running an agent without a screen, until a signal says stop.
+
+use std::process::ExitCode;
+
+use color_eyre::eyre::{Result, WrapErr};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use crate::agent::Agent;
+use crate::args::AgentArgs;
+
+/// Runs until SIGINT or SIGTERM. Logs go to stderr, by `RUST_LOG`.
+pub fn run(args: AgentArgs) -> Result<ExitCode> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let options = args.headless()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().wrap_err("cannot start")?;
+    runtime.block_on(async {
+        let agent = match Agent::start(options) {
+            Ok(agent) => agent,
+            Err(error) => {
+                eprintln!("tiertop agent: {error}");
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let addresses = agent.addresses();
+        eprintln!("tiertop agent: OTLP gRPC on {}, HTTP on {}", addresses.otlp_grpc, addresses.otlp_http);
+        if let Some(feed) = addresses.feed {
+            eprintln!("tiertop agent: watch with `tiertop attach {feed}`");
+        }
+        if let Some(admin) = addresses.admin {
+            eprintln!("tiertop agent: http://{admin}/healthz, /readyz, /metrics");
+        }
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        info!("stopping");
+        let last = agent.stop().await;
+        info!(spans = last.pipeline.spans_accepted, points = last.pipeline.points_accepted, "stopped");
+        Ok(ExitCode::SUCCESS)
+    })
+}
