@@ -51,7 +51,7 @@ impl DemoOptions {
             node_command,
             otlp_endpoint: "http://127.0.0.1:4317".to_owned(),
             seed: 1,
-            items: 1_000,
+            items: 500,
             payload_bytes: 1_000,
             settings: Settings::default(),
         }

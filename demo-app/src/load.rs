@@ -28,6 +28,9 @@ use crate::store::lock;
 pub use report::{Latencies, LoadCounts, LoadReport};
 pub use schedule::{Action, Mix, Planned, Schedule};
 
+/// Requests per second of the reference load.
+pub(crate) const REFERENCE_RATE: f64 = 80.0;
+
 /// How many of the contents written last are read again.
 const RECENT: usize = 32;
 
@@ -63,7 +66,7 @@ impl LoadOptions {
     pub fn new(front: SocketAddr, content_ids: Vec<i64>) -> Self {
         Self {
             front,
-            rate: 80.0,
+            rate: REFERENCE_RATE,
             duration: None,
             mix: Mix::default(),
             content_ids,

@@ -15,9 +15,6 @@ use crate::telemetry::{context, spans};
 use crate::topology::{Peers, Role};
 use crate::wire::WireError;
 
-/// How many connections a process opens to the queue at most; receivers hold one each.
-const CONNECTIONS: usize = 16;
-
 /// What the application asks the worker to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
@@ -31,9 +28,13 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
-        let pool = Pool::new(Role::Queue, CONNECTIONS, peers);
-        Self { pool, metrics: Sender::new() }
+    /// Makes a client; each receiver that waits holds one of its connections.
+    pub(crate) fn new(connections: usize, peers: watch::Receiver<Peers>) -> Self {
+        let pool = Pool::new(Role::Queue, connections, peers);
+        Self {
+            pool,
+            metrics: Sender::new(),
+        }
     }
 
     /// Stores a job; the message carries the context of its PRODUCER span.

@@ -1,12 +1,15 @@
 //! Stores the first contents by a short way: straight into the stores, in batches.
 //!
-//! The cache is filled as well, with lifetimes spread over the usual one, so that the hit rate
-//! starts where it would settle, and entries do not all expire at once.
+//! The cache is filled as the reference load would have left it, so that the hit rate starts where
+//! it settles. Of a content that is read `x` times in an entry's lifetime, an entry is there with
+//! probability `x / (1 + x)`, and what is left of its lifetime is spread evenly.
 
+use std::f64::consts::{GOLDEN_RATIO, SQRT_2};
 use std::time::Duration;
 
 use crate::clients::objects::{key, url};
 use crate::demo::DemoOptions;
+use crate::load::{Mix, REFERENCE_RATE};
 use crate::service::{app, worker};
 use crate::store::database::Content;
 use crate::store::{cache, database, objects};
@@ -31,6 +34,7 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
     let mut cache = connect(Role::Cache).await?;
 
     let ids: Vec<i64> = (1..=i64::from(options.items)).collect();
+    let reads = Mix::default().shares(ids.len());
     for batch in ids.chunks(BATCH) {
         let contents: Vec<(Content, String)> = batch.iter().map(|&id| content(id, options.payload_bytes)).collect();
 
@@ -38,15 +42,9 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
         let request = objects::Request::PutMany { objects: many };
         wire::call::<_, objects::Reply>(&mut object_store, &request).await?;
 
-        let entries = contents
-            .iter()
-            .map(|(row, payload)| {
-                let age = f64::from(u32::try_from(row.id).unwrap_or(0)) * GOLDEN_RATIO;
-                let ttl = options.settings.cache_ttl.mul_f64(1.0 - age.fract());
-                (app::cache_key(row.id), app::cached(row, payload), ttl)
-            })
-            .collect();
-        let request = cache::Request::SetMany { entries };
+        let request = cache::Request::SetMany {
+            entries: warm_entries(&contents, &reads, options.settings.cache_ttl),
+        };
         wire::call::<_, cache::Reply>(&mut cache, &request).await?;
 
         let rows = contents.into_iter().map(|(row, _)| row).collect();
@@ -64,8 +62,28 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
     tokio::time::timeout(CATCH_UP, caught_up).await.map_err(|_| WireError::Timeout)?
 }
 
-/// Multiples of it, modulo one, spread evenly.
-const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_9;
+/// Returns the cache entries that the reference load would have left of some contents.
+fn warm_entries(
+    contents: &[(Content, String)],
+    shares: &[f64],
+    ttl: Duration,
+) -> Vec<(String, String, Duration)> {
+    contents
+        .iter()
+        .filter_map(|(row, payload)| {
+            let rank = usize::try_from(row.id).ok()?.checked_sub(1)?;
+            let reads = shares.get(rank)? * REFERENCE_RATE * ttl.as_secs_f64();
+            let present = spread(row.id, SQRT_2) < reads / (1.0 + reads);
+            let left = ttl.mul_f64(spread(row.id, GOLDEN_RATIO));
+            present.then(|| (app::cache_key(row.id), app::cached(row, payload), left))
+        })
+        .collect()
+}
+
+/// Spreads numbers evenly over 0 to 1: their multiples of an irrational number, modulo one.
+fn spread(number: i64, irrational: f64) -> f64 {
+    (number as f64 * irrational).fract()
+}
 
 fn content(id: i64, payload_bytes: usize) -> (Content, String) {
     let payload = payload(id, payload_bytes);

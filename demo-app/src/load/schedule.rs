@@ -29,6 +29,15 @@ impl Default for Mix {
     }
 }
 
+impl Mix {
+    /// Returns the share of reads that each of `items` contents gets, the most popular first.
+    pub(crate) fn shares(&self, items: usize) -> Vec<f64> {
+        let weights = (1..=items).map(|rank| (rank as f64).powf(-self.zipf_exponent));
+        let total: f64 = weights.clone().sum();
+        weights.map(|weight| weight / total).collect()
+    }
+}
+
 /// A request of the schedule. Ranks begin at 0, the most popular or the newest content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -140,6 +149,12 @@ mod tests {
         };
         assert!(reads(100) * 10 > reads(1_000) * 6, "{} of {}", reads(100), reads(1_000));
         assert_eq!(reads(1_000), reads(usize::MAX));
+        let share: f64 = Mix::default().shares(1_000)[..100].iter().sum();
+        let read = reads(100) as f64 / reads(1_000) as f64;
+        assert!(
+            (read - share).abs() < 0.01,
+            "{read} of the reads, planned {share}"
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) enum End {
 }
 
 /// Asks the kernel to end this process with its parent.
-pub(super) fn tie_to_parent() {
+fn tie_to_parent() {
     #[cfg(target_os = "linux")]
     {
         // Where the kernel refuses, the closed standard input still tells.
@@ -52,14 +52,17 @@ pub(super) struct Parent {
 }
 
 impl Parent {
-    /// Takes over the signals and standard input.
+    /// Takes over the signals and standard input, and asks the kernel for its signal.
     pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self {
+        let parent = Self {
             orders: orders(),
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
             pid: getppid(),
-        })
+        };
+        // Not before it would be heard: unheard it would end us with our files still there.
+        tie_to_parent();
+        Ok(parent)
     }
 
     /// Waits for the next order, or for the end.

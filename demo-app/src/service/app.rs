@@ -25,6 +25,9 @@ use crate::wire::WireError;
 const COLLECTION: &str = "/api/v1/content";
 const ITEM: &str = "/api/v1/content/{content_id}";
 
+/// How many connections an instance opens to the queue at most.
+const QUEUE_CONNECTIONS: usize = 16;
+
 /// Serves the application.
 pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
     let (peers, settings) = (context.peers, &context.settings);
@@ -32,7 +35,7 @@ pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
         cache: CacheClient::new(peers.clone()),
         replica: Database::replica(settings.replica_pool, peers.clone()),
         primary: Database::primary(settings.primary_pool, peers.clone()),
-        queue: Queue::new(peers.clone()),
+        queue: Queue::new(QUEUE_CONNECTIONS, peers.clone()),
         objects: Objects::new(peers),
         cache_ttl: settings.cache_ttl,
     });

@@ -33,7 +33,7 @@ struct Worker {
 pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
     let (peers, settings) = (context.peers, context.settings);
     let worker = Arc::new(Worker {
-        queue: Queue::new(peers.clone()),
+        queue: Queue::new(2 * settings.worker_concurrency, peers.clone()),
         primary: Database::primary(settings.primary_pool, peers.clone()),
         objects: Objects::new(peers),
         duration: instruments::duration("messaging.process.duration", "Duration of processing a message."),
