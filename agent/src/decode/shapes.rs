@@ -83,8 +83,12 @@ const PEER: u64 = bits(&[
 ]);
 
 /// Those of [`PEER`] that matter when the first of them holds a name.
-const NAMED_PEER: u64 =
-    bits(&[Slot::ServerAddress, Slot::ServerPort, Slot::NetPeerPort, Slot::NetworkPeerPort]);
+const NAMED_PEER: u64 = bits(&[
+    Slot::ServerAddress,
+    Slot::ServerPort,
+    Slot::NetPeerPort,
+    Slot::NetworkPeerPort,
+]);
 
 /// Slots that are reduced before they are part of the key.
 const REDUCED: u64 = bits(&[
@@ -193,8 +197,8 @@ impl Shapes {
                 | u64::from(crowded) << 17,
         );
         if crowded {
-            let name = self.reduce(Kind::Name, span.name, |name, out| {
-                out.push_str(&crowded_name(&String::from_utf8_lossy(name)));
+            let name = self.reduce(Kind::Name, HASHING.hash_one(span.name), |out| {
+                out.push_str(&crowded_name(&String::from_utf8_lossy(span.name)));
             });
             hasher.write_u64(name);
         } else {
@@ -238,7 +242,7 @@ impl Shapes {
             } else {
                 Kind::Path
             };
-            let template = self.reduce(kind, path.as_bytes(), |_, out| {
+            let template = self.reduce(kind, path_hash, |out| {
                 path_template_into(path, out);
                 if crowded {
                     out.truncate(first_segments(out).len());
@@ -252,7 +256,8 @@ impl Shapes {
         }
         if let Some(statement) = fold::statement(slots) {
             let system = fold::db_system(slots).unwrap_or_default();
-            let summary = self.reduce(Kind::Statement, statement, |_, out| {
+            let raw_hash = HASHING.hash_one((&*system, statement));
+            let summary = self.reduce(Kind::Statement, raw_hash, |out| {
                 let summary = fold::statement_summary_of(&system, statement);
                 out.push_str(summary.operation.as_deref().unwrap_or_default());
                 out.push('\0');
@@ -270,14 +275,14 @@ impl Shapes {
         path_hash
     }
 
-    /// The hash of what `raw` is reduced to, worked out on the first sight of it.
-    fn reduce(&mut self, kind: Kind, raw: &[u8], reduce: impl FnOnce(&[u8], &mut String)) -> u64 {
-        let key = HASHING.hash_one((kind as u8, raw));
+    /// The hash of what a raw value is reduced to, worked out on the first sight of it.
+    fn reduce(&mut self, kind: Kind, raw_hash: u64, reduce: impl FnOnce(&mut String)) -> u64 {
+        let key = raw_hash.rotate_left(kind as u32);
         if let Some(&reduced) = self.reduced.get(&key) {
             return reduced;
         }
         self.scratch.clear();
-        reduce(raw, &mut self.scratch);
+        reduce(&mut self.scratch);
         let reduced = HASHING.hash_one((kind as u8, &self.scratch));
         self.reduced.insert(key, reduced);
         reduced
@@ -287,7 +292,7 @@ impl Shapes {
 /// What a remembered reduction was of.
 #[derive(Clone, Copy)]
 enum Kind {
-    Name,
+    Name = 1,
     Path,
     CrowdedPath,
     Statement,
