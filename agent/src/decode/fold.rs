@@ -43,7 +43,7 @@ pub(super) fn shape(scope: &Scope<'_>, span: &SpanParts<'_>) -> SpanShape {
         resource: scope.resource,
         kind: span.kind,
         status: span.status,
-        name: kept(&text(span.name)),
+        name: kept(without_query(&text(span.name))),
         scope: (!scope.name.is_empty()).then(|| kept(&text(scope.name))),
         http_method: own(&[Slot::HttpMethod, Slot::HttpMethodOld]),
         http_route: own(&[Slot::HttpRoute]),
@@ -82,6 +82,21 @@ pub(super) fn shape(scope: &Scope<'_>, span: &SpanParts<'_>) -> SpanShape {
         cache_hit: cache_hit(slots),
         health_check: is_checker(slots)
             || path_and_url.is_some_and(|(path, _)| is_health_path(path)),
+    }
+}
+
+/// A name without the query of a path in it: queries hold users' data.
+fn without_query(name: &str) -> &str {
+    match name.split_once('?') {
+        Some((before, _))
+            if before
+                .rsplit(' ')
+                .next()
+                .is_some_and(|word| word.contains('/')) =>
+        {
+            before
+        }
+        _ => name,
     }
 }
 
@@ -311,4 +326,19 @@ fn is_health_path(path: &str) -> bool {
         path,
         "/healthz" | "/readyz" | "/livez" | "/health" | "/ping" | "/status"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_queries_and_keep_placeholders() {
+        assert_eq!(without_query("GET /a/b?token=secret"), "GET /a/b");
+        assert_eq!(
+            without_query("SELECT a WHERE b = ?"),
+            "SELECT a WHERE b = ?"
+        );
+        assert_eq!(without_query("GET"), "GET");
+    }
 }

@@ -12,6 +12,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message;
 use serde_json::{Value, json};
 use tiertop_agent::receive::{Limits, Protocol};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::{Agent, bomb, full, gzip, partly_invalid, request, send, span};
 
@@ -182,6 +184,23 @@ async fn a_full_agent_says_when_to_come_back() {
         agent.nothing_received();
         assert_eq!(agent.intake.counts().requests_turned_away, 1);
     }
+}
+
+/// Many clients read the answer only after they have sent all of the body.
+#[tokio::test]
+async fn a_client_that_is_still_sending_gets_the_answer() {
+    let agent = Agent::with(Protocol::Http, 0, Limits::default());
+    let mut stream = TcpStream::connect(agent.address).await.unwrap();
+    let body = vec![0; 4 << 20];
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut answer = [0; 64];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 503 "));
 }
 
 #[tokio::test]

@@ -1,4 +1,8 @@
 //! The receivers over real sockets, on ports that the system chooses.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
 
 mod grpc;
 mod http;
