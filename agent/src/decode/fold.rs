@@ -4,6 +4,7 @@
 //! or empty. What has no bound is reduced by [`tiertop_core::text`].
 
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
 use tiertop_core::observation::{MessagingOperation, SpanKind, SpanShape, SpanStatus};
 use tiertop_core::text::{
@@ -12,11 +13,36 @@ use tiertop_core::text::{
 
 use super::address::{Url, path_only, queue_name, split_host_port, split_url};
 use super::attributes::{Scalar, Slot, Slots, kept};
-use super::shapes::Scope;
+use super::fingerprint::HASHING;
 use crate::wire::text;
 
 /// Longest path or URL that is read.
 const URL_BYTES: usize = 2048;
+
+/// What the spans of one scope have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope<'a> {
+    /// Index of the resource.
+    pub(super) resource: u32,
+    /// The resource's fingerprint.
+    pub(super) resource_fingerprint: u64,
+    /// The scope's name.
+    pub(super) name: &'a [u8],
+    /// Hash over both.
+    pub(super) key: u64,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(resource: u32, resource_fingerprint: u64, name: &'a [u8]) -> Self {
+        let key = HASHING.hash_one((resource_fingerprint, name));
+        Self {
+            resource,
+            resource_fingerprint,
+            name,
+            key,
+        }
+    }
+}
 
 /// A span's parts that its shape is made of.
 #[derive(Clone, Copy, Debug)]

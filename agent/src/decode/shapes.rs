@@ -9,18 +9,15 @@
 //! A request that brings more than [`CROWDED`] shapes is one whose client puts ids where names
 //! belong. From there on names are reduced as paths are, and paths to their first words.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::HashMap;
-use tiertop_core::observation::{SpanKind, SpanShape, SpanStatus};
+use tiertop_core::observation::{SpanKind, SpanShape};
 use tiertop_core::text::path_template_into;
 
 use super::attributes::{Slot, Slots, bits};
-use super::fold::{self, SpanParts};
-
-/// Hashing that gives the same answer in every batch, process and run.
-pub(super) const HASHING: foldhash::fast::FixedState =
-    foldhash::fast::FixedState::with_seed(0x7469_6572_746f_7021);
+use super::fingerprint::{HASHING, fingerprint};
+use super::fold::{self, Scope, SpanParts};
 
 /// Shapes in one request from which on names are taken to hold ids.
 const CROWDED: usize = 256;
@@ -106,31 +103,6 @@ const REDUCED: u64 = bits(&[
     Slot::UserAgentOld,
 ]);
 
-/// What the spans of one scope have in common.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scope<'a> {
-    /// Index of the resource.
-    pub(super) resource: u32,
-    /// The resource's fingerprint.
-    pub(super) resource_fingerprint: u64,
-    /// The scope's name.
-    pub(super) name: &'a [u8],
-    /// Hash over both.
-    key: u64,
-}
-
-impl<'a> Scope<'a> {
-    pub(super) fn new(resource: u32, resource_fingerprint: u64, name: &'a [u8]) -> Self {
-        let key = HASHING.hash_one((resource_fingerprint, name));
-        Self {
-            resource,
-            resource_fingerprint,
-            name,
-            key,
-        }
-    }
-}
-
 /// The shapes of one request.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
@@ -169,7 +141,7 @@ impl Shapes {
             shape.name = crowded_name(&shape.name);
             shape.path_template = shape.path_template.map(|path| first_segments(&path).into());
         }
-        shape.fingerprint = fingerprint(scope, &shape);
+        shape.fingerprint = fingerprint(scope.resource_fingerprint, &shape);
         let known = &mut self.known;
         let index = *self
             .by_fingerprint
@@ -316,79 +288,6 @@ fn first_segments(path: &str) -> &str {
         Some(end) => &path[..end],
         None => path,
     }
-}
-
-/// Hash over everything a shape says, and over who sent it.
-fn fingerprint(scope: &Scope<'_>, shape: &SpanShape) -> u64 {
-    let SpanShape {
-        fingerprint: _,
-        resource: _,
-        kind,
-        status,
-        name,
-        scope: scope_name,
-        http_method,
-        http_route,
-        http_status,
-        path_template,
-        peer_address,
-        peer_port,
-        peer_service,
-        db_system,
-        db_namespace,
-        db_operation,
-        db_collection,
-        db_queue_work,
-        messaging_system,
-        messaging_destination,
-        messaging_operation,
-        messaging_empty,
-        rpc_system,
-        rpc_service,
-        rpc_method,
-        s3_bucket,
-        faas_trigger,
-        celery,
-        error_type,
-        tier,
-        cache_status,
-        cache_hit,
-        health_check,
-    } = shape;
-    let mut hasher = HASHING.build_hasher();
-    (
-        scope.resource_fingerprint,
-        *kind as u8,
-        status_number(*status),
-    )
-        .hash(&mut hasher);
-    (
-        name,
-        scope_name,
-        http_method,
-        http_route,
-        http_status,
-        path_template,
-    )
-        .hash(&mut hasher);
-    (peer_address, peer_port, peer_service).hash(&mut hasher);
-    (
-        db_system,
-        db_namespace,
-        db_operation,
-        db_collection,
-        db_queue_work,
-    )
-        .hash(&mut hasher);
-    (messaging_system, messaging_destination, messaging_operation).hash(&mut hasher);
-    (messaging_empty, rpc_system, rpc_service, rpc_method).hash(&mut hasher);
-    (s3_bucket, faas_trigger, celery, error_type, tier).hash(&mut hasher);
-    (cache_status, cache_hit, health_check).hash(&mut hasher);
-    hasher.finish()
-}
-
-fn status_number(status: SpanStatus) -> u8 {
-    status as u8
 }
 
 #[cfg(test)]
