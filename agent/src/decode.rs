@@ -16,6 +16,7 @@
 
 mod address;
 mod attributes;
+mod fingerprint;
 mod fold;
 mod json;
 mod logs;

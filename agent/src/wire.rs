@@ -151,7 +151,11 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field, or `None` at the end of the message.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "called some thirty times a span, a field returned through memory doubles the cost"
+    )]
     #[expect(
         clippy::should_implement_trait,
         reason = "a result of an option reads better with ? than an option of a result"
@@ -197,7 +201,6 @@ impl<'a> Fields<'a> {
         self.long_varint(first)
     }
 
-    #[inline]
     fn long_varint(&mut self, first: u8) -> Result<u64, Malformed> {
         let mut number = u64::from(first & 0x7f);
         for (place, &byte) in self.rest.iter().take(9).enumerate() {

@@ -33,7 +33,8 @@ pub(super) fn split_url(url: &str) -> Url<'_> {
 
 /// The path before its query and fragment.
 pub(super) fn path_only(path: &str) -> &str {
-    &path[..path.find(['?', '#']).unwrap_or(path.len())]
+    let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    &path[..end.unwrap_or(path.len())]
 }
 
 /// Host and port of `host:port`, `[v6]:port`, `host` or a bare IPv6 address.

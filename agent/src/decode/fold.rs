@@ -4,17 +4,43 @@
 //! or empty. What has no bound is reduced by [`tiertop_core::text`].
 
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
 use tiertop_core::observation::{MessagingOperation, SpanKind, SpanShape, SpanStatus};
 use tiertop_core::text::{STATEMENT_BYTES_READ, StatementSummary, path_template, statement_summary};
 
 use super::address::{Url, path_only, queue_name, split_host_port, split_url};
 use super::attributes::{Scalar, Slot, Slots, kept};
-use super::shapes::Scope;
+use super::fingerprint::HASHING;
 use crate::wire::text;
 
 /// Longest path or URL that is read.
 const URL_BYTES: usize = 2048;
+
+/// What the spans of one scope have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope<'a> {
+    /// Index of the resource.
+    pub(super) resource: u32,
+    /// The resource's fingerprint.
+    pub(super) resource_fingerprint: u64,
+    /// The scope's name.
+    pub(super) name: &'a [u8],
+    /// Hash over both.
+    pub(super) key: u64,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(resource: u32, resource_fingerprint: u64, name: &'a [u8]) -> Self {
+        let key = HASHING.hash_one((resource_fingerprint, name));
+        Self {
+            resource,
+            resource_fingerprint,
+            name,
+            key,
+        }
+    }
+}
 
 /// A span's parts that its shape is made of.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +67,7 @@ pub(super) fn shape(scope: &Scope<'_>, span: &SpanParts<'_>) -> SpanShape {
         resource: scope.resource,
         kind: span.kind,
         status: span.status,
-        name: kept(&text(span.name)),
+        name: kept(without_query(&text(span.name))),
         scope: (!scope.name.is_empty()).then(|| kept(&text(scope.name))),
         http_method: own(&[Slot::HttpMethod, Slot::HttpMethodOld]),
         http_route: own(&[Slot::HttpRoute]),
@@ -75,6 +101,21 @@ pub(super) fn shape(scope: &Scope<'_>, span: &SpanParts<'_>) -> SpanShape {
         cache_status: own(&[Slot::CacheStatus]),
         cache_hit: cache_hit(slots),
         health_check: is_checker(slots) || path_and_url.is_some_and(|(path, _)| is_health_path(path)),
+    }
+}
+
+/// A name without the query of a path in it: queries hold users' data.
+fn without_query(name: &str) -> &str {
+    match name.split_once('?') {
+        Some((before, _))
+            if before
+                .rsplit(' ')
+                .next()
+                .is_some_and(|word| word.contains('/')) =>
+        {
+            before
+        }
+        _ => name,
     }
 }
 
@@ -263,4 +304,19 @@ pub(super) fn is_checker(slots: &Slots<'_>) -> bool {
 
 fn is_health_path(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz" | "/livez" | "/health" | "/ping" | "/status")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_queries_and_keep_placeholders() {
+        assert_eq!(without_query("GET /a/b?token=secret"), "GET /a/b");
+        assert_eq!(
+            without_query("SELECT a WHERE b = ?"),
+            "SELECT a WHERE b = ?"
+        );
+        assert_eq!(without_query("GET"), "GET");
+    }
 }

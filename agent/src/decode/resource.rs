@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use tiertop_core::observation::{AttributeValue, Resource};
 
 use super::attributes::{Scalar, kept, split_key_value};
-use super::shapes::HASHING;
+use super::fingerprint::HASHING;
 use crate::wire::{Fields, Malformed, text};
 
 /// Most attributes kept of a resource, beyond those with a field of their own.

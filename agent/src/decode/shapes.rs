@@ -9,17 +9,15 @@
 //! A request that brings more than [`CROWDED`] shapes is one whose client puts ids where names
 //! belong. From there on names are reduced as paths are, and paths to their first words.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::HashMap;
-use tiertop_core::observation::{SpanKind, SpanShape, SpanStatus};
+use tiertop_core::observation::{SpanKind, SpanShape};
 use tiertop_core::text::path_template_into;
 
 use super::attributes::{Slot, Slots, bits};
-use super::fold::{self, SpanParts};
-
-/// Hashing that gives the same answer in every batch, process and run.
-pub(super) const HASHING: foldhash::fast::FixedState = foldhash::fast::FixedState::with_seed(0x7469_6572_746f_7021);
+use super::fingerprint::{HASHING, fingerprint};
+use super::fold::{self, Scope, SpanParts};
 
 /// Shapes in one request from which on names are taken to hold ids.
 const CROWDED: usize = 256;
@@ -82,7 +80,12 @@ const PEER: u64 = bits(&[
 ]);
 
 /// Those of [`PEER`] that matter when the first of them holds a name.
-const NAMED_PEER: u64 = bits(&[Slot::ServerAddress, Slot::ServerPort, Slot::NetPeerPort, Slot::NetworkPeerPort]);
+const NAMED_PEER: u64 = bits(&[
+    Slot::ServerAddress,
+    Slot::ServerPort,
+    Slot::NetPeerPort,
+    Slot::NetworkPeerPort,
+]);
 
 /// Slots that are reduced before they are part of the key.
 const REDUCED: u64 = bits(&[
@@ -99,26 +102,6 @@ const REDUCED: u64 = bits(&[
     Slot::UserAgent,
     Slot::UserAgentOld,
 ]);
-
-/// What the spans of one scope have in common.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scope<'a> {
-    /// Index of the resource.
-    pub(super) resource: u32,
-    /// The resource's fingerprint.
-    pub(super) resource_fingerprint: u64,
-    /// The scope's name.
-    pub(super) name: &'a [u8],
-    /// Hash over both.
-    key: u64,
-}
-
-impl<'a> Scope<'a> {
-    pub(super) fn new(resource: u32, resource_fingerprint: u64, name: &'a [u8]) -> Self {
-        let key = HASHING.hash_one((resource_fingerprint, name));
-        Self { resource, resource_fingerprint, name, key }
-    }
-}
 
 /// The shapes of one request.
 #[derive(Debug, Default)]
@@ -158,7 +141,7 @@ impl Shapes {
             shape.name = crowded_name(&shape.name);
             shape.path_template = shape.path_template.map(|path| first_segments(&path).into());
         }
-        shape.fingerprint = fingerprint(scope, &shape);
+        shape.fingerprint = fingerprint(scope.resource_fingerprint, &shape);
         let known = &mut self.known;
         let index = *self.by_fingerprint.entry(shape.fingerprint).or_insert_with(|| {
             known.push(shape);
@@ -177,8 +160,8 @@ impl Shapes {
             span.kind as u64 | (span.status as u64) << 8 | u64::from(slots.celery) << 16 | u64::from(crowded) << 17,
         );
         if crowded {
-            let name = self.reduce(Kind::Name, span.name, |name, out| {
-                out.push_str(&crowded_name(&String::from_utf8_lossy(name)));
+            let name = self.reduce(Kind::Name, HASHING.hash_one(span.name), |out| {
+                out.push_str(&crowded_name(&String::from_utf8_lossy(span.name)));
             });
             hasher.write_u64(name);
         } else {
@@ -211,8 +194,12 @@ impl Shapes {
         let mut path_hash = 0;
         if let Some((path, url)) = fold::path(slots) {
             path_hash = HASHING.hash_one(path).max(1);
-            let kind = if crowded { Kind::CrowdedPath } else { Kind::Path };
-            let template = self.reduce(kind, path.as_bytes(), |_, out| {
+            let kind = if crowded {
+                Kind::CrowdedPath
+            } else {
+                Kind::Path
+            };
+            let template = self.reduce(kind, path_hash, |out| {
                 path_template_into(path, out);
                 if crowded {
                     out.truncate(first_segments(out).len());
@@ -226,7 +213,8 @@ impl Shapes {
         }
         if let Some(statement) = fold::statement(slots) {
             let system = fold::db_system(slots).unwrap_or_default();
-            let summary = self.reduce(Kind::Statement, statement, |_, out| {
+            let raw_hash = HASHING.hash_one((&*system, statement));
+            let summary = self.reduce(Kind::Statement, raw_hash, |out| {
                 let summary = fold::statement_summary_of(&system, statement);
                 out.push_str(summary.operation.as_deref().unwrap_or_default());
                 out.push('\0');
@@ -242,14 +230,14 @@ impl Shapes {
         path_hash
     }
 
-    /// The hash of what `raw` is reduced to, worked out on the first sight of it.
-    fn reduce(&mut self, kind: Kind, raw: &[u8], reduce: impl FnOnce(&[u8], &mut String)) -> u64 {
-        let key = HASHING.hash_one((kind as u8, raw));
+    /// The hash of what a raw value is reduced to, worked out on the first sight of it.
+    fn reduce(&mut self, kind: Kind, raw_hash: u64, reduce: impl FnOnce(&mut String)) -> u64 {
+        let key = raw_hash.rotate_left(kind as u32);
         if let Some(&reduced) = self.reduced.get(&key) {
             return reduced;
         }
         self.scratch.clear();
-        reduce(raw, &mut self.scratch);
+        reduce(&mut self.scratch);
         let reduced = HASHING.hash_one((kind as u8, &self.scratch));
         self.reduced.insert(key, reduced);
         reduced
@@ -259,7 +247,7 @@ impl Shapes {
 /// What a remembered reduction was of.
 #[derive(Clone, Copy)]
 enum Kind {
-    Name,
+    Name = 1,
     Path,
     CrowdedPath,
     Statement,
@@ -283,59 +271,6 @@ fn first_segments(path: &str) -> &str {
         Some(end) => &path[..end],
         None => path,
     }
-}
-
-/// Hash over everything a shape says, and over who sent it.
-fn fingerprint(scope: &Scope<'_>, shape: &SpanShape) -> u64 {
-    let SpanShape {
-        fingerprint: _,
-        resource: _,
-        kind,
-        status,
-        name,
-        scope: scope_name,
-        http_method,
-        http_route,
-        http_status,
-        path_template,
-        peer_address,
-        peer_port,
-        peer_service,
-        db_system,
-        db_namespace,
-        db_operation,
-        db_collection,
-        db_queue_work,
-        messaging_system,
-        messaging_destination,
-        messaging_operation,
-        messaging_empty,
-        rpc_system,
-        rpc_service,
-        rpc_method,
-        s3_bucket,
-        faas_trigger,
-        celery,
-        error_type,
-        tier,
-        cache_status,
-        cache_hit,
-        health_check,
-    } = shape;
-    let mut hasher = HASHING.build_hasher();
-    (scope.resource_fingerprint, *kind as u8, status_number(*status)).hash(&mut hasher);
-    (name, scope_name, http_method, http_route, http_status, path_template).hash(&mut hasher);
-    (peer_address, peer_port, peer_service).hash(&mut hasher);
-    (db_system, db_namespace, db_operation, db_collection, db_queue_work).hash(&mut hasher);
-    (messaging_system, messaging_destination, messaging_operation).hash(&mut hasher);
-    (messaging_empty, rpc_system, rpc_service, rpc_method).hash(&mut hasher);
-    (s3_bucket, faas_trigger, celery, error_type, tier).hash(&mut hasher);
-    (cache_status, cache_hit, health_check).hash(&mut hasher);
-    hasher.finish()
-}
-
-fn status_number(status: SpanStatus) -> u8 {
-    status as u8
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use tiertop_core::observation::{ParentPlace, Span, SpanKind, SpanLink, SpanStatu
 use tiertop_core::time::UnixNanos;
 
 use super::attributes::{Scalar, Slot, Slots};
-use super::fold::SpanParts;
+use super::fold::{Scope, SpanParts};
 use super::resource;
 use super::sampling::weight;
-use super::shapes::{Scope, Shapes};
+use super::shapes::Shapes;
 use super::{Decoded, LINKS, Limits, Reason};
 use crate::wire::{Field, Fields, Malformed};
 

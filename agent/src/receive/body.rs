@@ -1,6 +1,7 @@
 //! Reading a request's body and inflating it, with a cap on both and room reserved for every byte.
 
 use std::io::Read;
+use std::time::Duration;
 
 use ::http::HeaderValue;
 use bytes::{Bytes, BytesMut};
@@ -47,7 +48,7 @@ impl Compression {
 /// `expected` says from the first piece how long the body will be, so that memory is set aside
 /// once; what it says is checked against the limit and for room first.
 pub(super) async fn gather(
-    body: Incoming,
+    body: &mut Incoming,
     limits: &Limits,
     room: &mut Room,
     expected: impl Fn(&[u8]) -> Option<usize>,
@@ -57,7 +58,7 @@ pub(super) async fn gather(
 }
 
 async fn gather_unhurried(
-    mut body: Incoming,
+    body: &mut Incoming,
     limit: usize,
     room: &mut Room,
     expected: impl Fn(&[u8]) -> Option<usize>,
@@ -94,6 +95,24 @@ async fn gather_unhurried(
         all.extend_from_slice(&data);
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Reads what is left of a body and throws it away, up to the limit and for a short while: over
+/// HTTP/1 a client that is still sending would otherwise see a broken connection, not the answer.
+pub(super) async fn drain(mut body: Incoming, limits: &Limits) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let mut left = limits.message_bytes;
+    let draining = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    // Who is slower than this sees the connection close.
+    let _ = tokio::time::timeout(PATIENCE, draining).await;
 }
 
 /// Inflates a body, never beyond the limit.

@@ -66,7 +66,8 @@ async fn export(receiver: &Receiver, signal: Signal, request: Request<Incoming>)
     let compression = Compression::from_header(request.headers().get("grpc-encoding"))?;
     let mut room = receiver.intake.reserve(0)?;
     let limits = &receiver.limits;
-    let framed = body::gather(request.into_body(), limits, &mut room, framed_length).await?;
+    let mut body = request.into_body();
+    let framed = body::gather(&mut body, limits, &mut room, framed_length).await?;
     let (compressed, message) = unframe(framed)?;
     let message = match (compressed, compression) {
         (false, _) => message,

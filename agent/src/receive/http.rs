@@ -3,8 +3,10 @@
 //! Refusals are answered with a `google.rpc.Status` in the request's own format; requests that are
 //! not OTLP at all with a line of text that says what to do.
 
-use ::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use ::http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
+};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use prost::Message;
 use tonic::{Code, Status};
@@ -41,10 +43,14 @@ pub(super) async fn answer(receiver: Receiver, request: Request<Incoming>) -> Re
         receiver.intake.counters().request_refused("content type is not OTLP's");
         return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, CONTENT_TYPES);
     };
-    match export(&receiver, signal, format, request).await {
+    let (head, mut body) = request.into_parts();
+    match export(&receiver, signal, format, &head.headers, &mut body).await {
         Ok(refused) => accepted(signal, format, &refused),
         Err(trouble) => {
             receiver.count(&trouble);
+            if head.version < Version::HTTP_2 && !matches!(trouble, Trouble::Slow) {
+                body::drain(body, &receiver.limits).await;
+            }
             refuse(format, &trouble)
         }
     }
@@ -73,17 +79,18 @@ async fn export(
     receiver: &Receiver,
     signal: Signal,
     format: Format,
-    request: Request<Incoming>,
+    headers: &HeaderMap,
+    body: &mut Incoming,
 ) -> Result<Refused, Trouble> {
     let _under_way = receiver.enter()?;
-    let compression = Compression::from_header(request.headers().get(CONTENT_ENCODING))?;
-    let length = content_length(request.headers());
+    let compression = Compression::from_header(headers.get(CONTENT_ENCODING))?;
+    let length = content_length(headers);
     let limits = &receiver.limits;
     if length.is_some_and(|length| length > limits.message_bytes) {
         return Err(Trouble::TooLarge(limits.message_bytes));
     }
     let mut room = receiver.intake.reserve(length.unwrap_or(0) as u64)?;
-    let body = body::gather(request.into_body(), limits, &mut room, |_| length).await?;
+    let body = body::gather(body, limits, &mut room, |_| length).await?;
     let body = body::inflate(compression, body, limits, &mut room)?;
     receiver.take(signal, format, &body, room)
 }

@@ -1,4 +1,8 @@
 //! The walk over protobuf against a slow reading of the same request's tree.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
 
 mod captured;
 mod clients;

@@ -12,8 +12,8 @@ use prost::Message;
 use tiertop_core::catalogue;
 use tiertop_core::id::{SpanId, TraceId};
 use tiertop_core::observation::{
-    AttributeValue, Batch, MessagingOperation, ParentPlace, Point, PointValue, SpanKind, SpanLink, SpanShape,
-    SpanStatus,
+    AttributeValue, Batch, MessagingOperation, MetricKind, ParentPlace, Point, PointValue,
+    SpanKind, SpanLink, SpanShape, SpanStatus, Temporality,
 };
 use tiertop_core::text::{StatementSummary, cut, path_template, statement_summary};
 use tiertop_core::time::UnixNanos;
@@ -40,6 +40,7 @@ pub(crate) struct FlatPoint {
     pub(crate) service: String,
     pub(crate) name: String,
     pub(crate) unit: String,
+    pub(crate) kind: MetricKind,
     pub(crate) point: Point,
 }
 
@@ -72,7 +73,13 @@ pub(crate) fn points_of(batch: &Batch) -> Vec<FlatPoint> {
         let (name, unit) = (metric.name.to_string(), metric.unit.to_string());
         let points = metric.points.clone().into_iter();
         points
-            .map(|point| FlatPoint { service: service.clone(), name: name.clone(), unit: unit.clone(), point })
+            .map(|point| FlatPoint {
+                service: service.clone(),
+                name: name.clone(),
+                unit: unit.clone(),
+                kind: metric.kind,
+                point,
+            })
             .collect::<Vec<_>>()
     };
     batch.metrics.iter().flat_map(flat).collect()
@@ -417,6 +424,7 @@ pub(crate) fn read_metrics(request: &ExportMetricsServiceRequest) -> (Vec<FlatPo
                     service: service.clone(),
                     name: metric.name.clone(),
                     unit: metric.unit.clone(),
+                    kind: read_metric_kind(metric.data.as_ref().unwrap()),
                     point,
                 }));
             } else {
@@ -425,6 +433,26 @@ pub(crate) fn read_metrics(request: &ExportMetricsServiceRequest) -> (Vec<FlatPo
         }
     }
     (flat, unused)
+}
+
+fn read_metric_kind(data: &Data) -> MetricKind {
+    let temporality = |number| match number {
+        1 => Temporality::Delta,
+        2 => Temporality::Cumulative,
+        _ => Temporality::Unspecified,
+    };
+    match data {
+        Data::Gauge(_) => MetricKind::Gauge,
+        Data::Sum(sum) => MetricKind::Sum {
+            monotonic: sum.is_monotonic,
+            temporality: temporality(sum.aggregation_temporality),
+        },
+        Data::Histogram(data) => MetricKind::Histogram(temporality(data.aggregation_temporality)),
+        Data::ExponentialHistogram(data) => {
+            MetricKind::ExponentialHistogram(temporality(data.aggregation_temporality))
+        }
+        Data::Summary(_) => MetricKind::Summary,
+    }
 }
 
 fn read_points(data: Option<&Data>) -> Vec<Point> {
