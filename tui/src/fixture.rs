@@ -184,7 +184,7 @@ fn system(strain: f64) -> Snapshot {
         ..instance("content", 'b', 3)
     });
     tiers[3].error_ratio = Some(0.0012);
-    tiers[6].kind_reason = "address says replica".to_owned();
+    tiers[6].kind_reason = String::from("address says replica");
     tiers[4].sampled_ratio = Some(0.25);
     tiers[11].figures_from = FiguresFrom::Metrics;
     tiers[11].quantile_error = 0.15;
@@ -366,7 +366,7 @@ fn signals(tiers: &[TierView]) -> Vec<SignalView> {
         wave(0.912, 1.0, 2),
     );
     cache.inferred = true;
-    cache.source = "cache reads followed by a database read".to_owned();
+    cache.source = String::from("cache reads followed by a database read");
     let mut lag = signal(
         SignalKind::ReplicaLagSeconds,
         &tiers[6].id,
@@ -374,7 +374,7 @@ fn signals(tiers: &[TierView]) -> Vec<SignalView> {
         wave(8.4, 20.0, 1),
     );
     lag.slope_per_second = Some(0.9);
-    lag.source = "postgresql.wal.delay".to_owned();
+    lag.source = String::from("postgresql.wal.delay");
     let depth = signal(
         SignalKind::QueueDepth,
         &tiers[8].id,
@@ -393,14 +393,14 @@ fn signals(tiers: &[TierView]) -> Vec<SignalView> {
         Some(18.0),
         wave(18.0, 2.0, 7),
     );
-    pool.part = "reads".to_owned();
+    pool.part = String::from("reads");
     let mut most = signal(
         SignalKind::PoolMax,
         &tiers[6].id,
         Some(20.0),
         wave(20.0, 1.0, 11),
     );
-    most.part = "reads".to_owned();
+    most.part = String::from("reads");
     let cpu = signal(
         SignalKind::CpuRatio,
         &tiers[6].id,

@@ -15,6 +15,7 @@ use tiertop_core::snapshot::PipelineView;
 
 use crate::app::{App, Status};
 use crate::format;
+use crate::keymap::Context;
 use crate::theme::Theme;
 use crate::widget::paint;
 
@@ -74,6 +75,7 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
     let (state, state_style) = state(app, theme);
     add(9, false, "tiertop".to_owned(), theme.title);
     let label = app.label.to_string();
+    add(5, false, label.clone(), theme.text);
     let snapshot = app.shown();
     if let Some(shown) = snapshot {
         if shown.environment != label {
@@ -81,7 +83,6 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
         }
         add(2, false, shown.region.clone(), theme.dim);
     }
-    add(5, false, label, theme.text);
     add(10, true, state, state_style);
     if let Some(shown) = snapshot {
         let pipeline = &shown.pipeline;
@@ -116,8 +117,8 @@ pub fn refused(pipeline: &PipelineView) -> u64 {
 /// The state as a sign and a word.
 fn state(app: &App, theme: &Theme) -> (String, Style) {
     let (text, style) = match app.status() {
-        Status::Live => ("● LIVE".to_owned(), theme.good),
-        Status::Waiting => ("○ WAITING".to_owned(), theme.accent),
+        Status::Live if app.context() != Context::Waiting => ("● LIVE".to_owned(), theme.good),
+        Status::Live | Status::Waiting => ("○ WAITING".to_owned(), theme.accent),
         Status::Paused { .. } => ("‖ PAUSED".to_owned(), theme.warn),
         Status::Connecting { .. } => ("○ CONNECTING".to_owned(), theme.warn),
         Status::Old(seconds) => (

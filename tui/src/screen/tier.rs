@@ -155,13 +155,16 @@ fn figures(tier: &TierView, theme: &Theme, columns: usize) -> Line<'static> {
     line
 }
 
+/// How a figure is written.
+type Write = fn(f64) -> String;
+
 fn charts(tier: &TierView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if area.height < 2 {
         return;
     }
     let trend = &tier.trend;
     let places: [Rect; 3] = paint::columns(area);
-    let charts: [(&str, &[Option<f32>], fn(f64) -> String); 3] = [
+    let charts: [(&str, &[Option<f32>], Write); 3] = [
         ("req/s, 60 s", &trend.requests_per_second, format::rate),
         ("p95, 60 s", &trend.p95_ms, format::duration_ms),
         ("errors, 60 s", &trend.error_ratio, format::ratio),

@@ -153,14 +153,11 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: 
 
 /// Says how many rows there are above and below.
 pub fn more(above: usize, below: usize, theme: &Theme) -> Line<'static> {
-    let mut text = String::from(" ");
-    if above > 0 {
-        text.push_str(&format!("↑ {above} more  "));
-    }
-    if below > 0 {
-        text.push_str(&format!("↓ {below} more"));
-    }
-    Line::styled(text, theme.accent)
+    let said = |sign: &str, rows: usize| match rows {
+        0 => String::new(),
+        _ => format!(" {sign} {rows} more "),
+    };
+    Line::styled(said("↑", above) + &said("↓", below), theme.accent)
 }
 
 fn table_row(

@@ -59,8 +59,8 @@ type Worthy = Vec<(u8, Line<'static>)>;
 fn show(mut lines: Worthy, area: Rect, buffer: &mut Buffer) {
     while lines.len() > usize::from(area.height) {
         let least = lines.iter().map(|(worth, _)| *worth).min().unwrap_or(0);
-        let last = lines.iter().rposition(|(worth, _)| *worth == least);
-        lines.remove(last.unwrap_or(0));
+        let place = lines.iter().rposition(|(worth, _)| *worth == least);
+        lines.remove(place.unwrap_or(0));
     }
     let spare = usize::from(area.height) - lines.len();
     let first = u16::from(spare > 2);

@@ -61,7 +61,10 @@ impl Trend<'_> {
         }
         let mut known: Vec<f32> = columns.iter().flatten().copied().collect();
         known.sort_by(f32::total_cmp);
-        let median = known.get(known.len() / 2).copied().unwrap_or_default();
+        let median = known
+            .get(known.len().saturating_sub(1) / 2)
+            .copied()
+            .unwrap_or_default();
         known.last().copied().unwrap_or_default().max(2.0 * median)
     }
 
