@@ -166,6 +166,15 @@ impl App {
         }
     }
 
+    /// Whether a command would do anything now.
+    pub fn can(&self, command: Command) -> bool {
+        match command {
+            Command::GoToWarning => self.shown_warning().is_some(),
+            Command::NextWarning | Command::PreviousWarning => self.open_warnings().len() > 1,
+            _ => true,
+        }
+    }
+
     fn press(&mut self, key: KeyEvent) -> Vec<Effect> {
         if key.kind == KeyEventKind::Release {
             return Vec::new();

@@ -92,8 +92,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         paint::line(buffer, room, 0, &status);
     }
     if area.height >= 7 {
-        let context = app.context();
-        footer::draw(context, theme, paint::take_bottom(&mut body, 1), buffer);
+        footer::draw(app, theme, paint::take_bottom(&mut body, 1), buffer);
     }
     match (app.context(), app.shown(), app.help, app.screen) {
         (Context::Help, _, Some(first), _) => help::draw(first, theme, body, buffer),

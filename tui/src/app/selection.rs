@@ -101,7 +101,7 @@ impl Pane {
 }
 
 /// The row after a step among `rows`, staying inside.
-pub fn step(row: usize, step: Step, page: usize, rows: usize) -> usize {
+pub(super) fn step(row: usize, step: Step, page: usize, rows: usize) -> usize {
     let last = rows.saturating_sub(1);
     let wanted = match step {
         Step::Down => row + 1,

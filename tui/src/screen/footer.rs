@@ -4,13 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::keymap::{self, Command, Context};
+use crate::app::App;
+use crate::keymap::{self, Command};
 use crate::theme::Theme;
 use crate::widget::paint;
 
 /// Draws as many keys as there is room for; help first and quit before all others.
-pub fn draw(context: Context, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut shown: Vec<(String, &str, Command)> = keymap::bindings(context)
+pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let mut shown: Vec<(String, &str, Command)> = keymap::bindings(app.context())
+        .filter(|binding| app.can(binding.command))
         .filter_map(|binding| {
             let key = binding.keys.first()?.name();
             Some((key, binding.footer?, binding.command))

@@ -1,7 +1,7 @@
 //! The three headline figures: cache hit rate, replica lag, queue depth with the oldest message.
 //!
 //! ```text
-//!  cache hit rate   ~91.2%    replica lag    ▲ 8.4 s    queue      124, oldest 2.1 s
+//!  cache hit rate   ~91.2%    replica lag    ▲ 8.4 s    queue      124, 2.1 s old
 //!  redis         ▇▇▇▇▇▆▇▇▇    orders-ro  ▁▁▁▂▃▄▅▆▇█    content       ▁▁▁▁▂▂▂▁▁▁▁
 //! ```
 //! Where several tiers have the same figure, the worst one shows, and how many more there are.
@@ -19,12 +19,16 @@ use crate::theme::Theme;
 use crate::widget::paint;
 use crate::widget::trend::Trend;
 
+/// Below this many columns the three stand under each other, where there are three rows.
+pub const STACKED_BELOW: u16 = 72;
+
 /// Seconds after which a figure is said to be old.
 const OLD_AFTER_SECONDS: f64 = 90.0;
 
 /// One headline figure, ready to draw.
 struct Headline<'a> {
     title: &'static str,
+    short: &'static str,
     value: String,
     style: Style,
     /// Where it comes from, or what to switch on.
@@ -36,8 +40,15 @@ struct Headline<'a> {
 
 /// Draws the three beside each other: one, two or more rows each, in boxes from five rows on.
 pub fn draw(shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let headlines = headlines(shown, theme);
+    if area.width < STACKED_BELOW && area.height == 3 {
+        for (row, headline) in (0..).zip(&headlines) {
+            headline.row(theme, area, row, buffer);
+        }
+        return;
+    }
     let places: [Rect; 3] = paint::columns(area);
-    for (headline, place) in headlines(shown, theme).iter().zip(places) {
+    for (headline, place) in headlines.iter().zip(places) {
         if area.height >= 5 {
             let title = Line::from(Span::styled(format!(" {} ", headline.title), theme.title));
             let inside = paint::boxed(buffer, place, title, None, theme.border);
@@ -52,10 +63,8 @@ impl Headline<'_> {
     /// Title and value in one row, detail and trend in a second.
     fn rows(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let room = usize::from(area.width);
-        // In few columns the first word of a title is enough.
-        let short = self.title.split(' ').next().unwrap_or_default();
         let fits = format::width(self.title) + format::width(&self.value) + 3 <= room;
-        let title = if fits { self.title } else { short };
+        let title = if fits { self.title } else { self.short };
         let value = Line::styled(format!("{} ", self.value), self.style);
         let left = Line::styled(format!(" {title}"), theme.dim);
         paint::ends(buffer, area, 0, &left, &value);
@@ -72,6 +81,24 @@ impl Headline<'_> {
         let blocks = Line::styled(format!("{} ", self.text(blocks)), theme.text);
         let detail = Line::styled(format!(" {detail}"), theme.dim);
         paint::ends(buffer, area, 1, &detail, &blocks);
+    }
+
+    /// Everything in one row of a narrow window.
+    fn row(&self, theme: &Theme, area: Rect, row: u16, buffer: &mut Buffer) {
+        let title = format::fit(self.title, 14, format::Align::Left);
+        let value = format::fit(&self.value, 18, format::Align::Left);
+        let left = Line::from(vec![
+            Span::styled(format!(" {title} "), theme.dim),
+            Span::styled(value, self.style),
+        ]);
+        let blocks = usize::from(area.width)
+            .saturating_sub(left.width() + 2)
+            .min(12);
+        let blocks = Line::styled(format!("{} ", self.text(blocks)), theme.text);
+        paint::line(buffer, area, row, &left);
+        if blocks.width() > 4 {
+            paint::ends(buffer, area, row, &left, &blocks);
+        }
     }
 
     /// Value and detail in one row, a chart below.
@@ -142,7 +169,6 @@ fn headlines<'a>(shown: &'a Snapshot, theme: &Theme) -> [Headline<'a>; 3] {
     );
     let about_queues = ["queue", "depth", "age", "backlog", "worker"];
     let mut queue = headline(shown, SignalKind::QueueDepth, highest, &about_queues, theme);
-    queue.title = "queue depth";
     let depth_tier = worst(shown, SignalKind::QueueDepth, highest).map(|signal| &signal.tier);
     let oldest = shown.signals.iter().find(|signal| {
         signal.kind == SignalKind::QueueOldestAgeSeconds
@@ -152,7 +178,7 @@ fn headlines<'a>(shown: &'a Snapshot, theme: &Theme) -> [Headline<'a>; 3] {
     let oldest = oldest.or_else(|| worst(shown, SignalKind::QueueOldestAgeSeconds, highest));
     if let Some((signal, age)) = oldest.and_then(|signal| Some((signal, signal.value?))) {
         let mark = if signal.inferred { "~" } else { "" };
-        queue.value = format!("{}, oldest {mark}{}", queue.value, format::seconds(age));
+        queue.value = format!("{}, {mark}{} old", queue.value, format::seconds(age));
     }
     [cache, lag, queue]
 }
@@ -177,11 +203,12 @@ fn headline<'a>(
     shown: &'a Snapshot,
     kind: SignalKind,
     worse: impl Fn(f64, f64) -> bool,
-    about: &[&str],
+    about: &[&'static str],
     theme: &Theme,
 ) -> Headline<'a> {
     let mut headline = Headline {
         title: format::signal_name(kind),
+        short: about.first().copied().unwrap_or_default(),
         value: format!("{} unknown", format::UNKNOWN),
         style: theme.dim,
         detail: "nothing says it".to_owned(),

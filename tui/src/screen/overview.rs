@@ -15,7 +15,7 @@
 //!  warning                  5 rows or fewer, a calm line else
 //!  tiers                    as many rows as there are, at most all that is left
 //!  calls                    if four rows or more are left over
-//!  headline figures         2 rows
+//!  headline figures         2 rows, 3 in a narrow window
 //! ```
 
 use ratatui::buffer::Buffer;
@@ -23,13 +23,18 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use tiertop_core::snapshot::{EdgeView, Snapshot};
 
-use crate::app::App;
-use crate::screen::{TALL_ROWS, WIDE_COLUMNS, edges, headlines, tier_table, warning, words};
+use crate::app::{App, Pane};
+use crate::screen::{
+    TALL_ROWS, WIDE_COLUMNS, edges, headlines, tier_panes, tier_table, warning, words,
+};
 use crate::theme::Theme;
 use crate::widget::paint;
 
 /// From this many columns on the calls stand beside the tiers.
 const BESIDE_COLUMNS: u16 = 190;
+
+/// Rows for a look at the tier under the cursor, where they are left over.
+const PREVIEW_ROWS: u16 = 9;
 
 /// Draws the overview.
 pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -43,6 +48,7 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut
 fn plain(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut Buffer) {
     let height = area.height;
     let figures = match height {
+        14.. if area.width < headlines::STACKED_BELOW => 3,
         14.. => 2,
         9..14 => 1,
         _ => 0,
@@ -74,7 +80,7 @@ fn plain(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
         let row = paint::take_bottom(&mut area, 1);
         paint::line(buffer, row, 0, legend);
     }
-    if area.height >= 4 && !shown.edges.is_empty() {
+    if area.height >= 6 && !shown.edges.is_empty() {
         paint::take_top(&mut area, 1);
         edges::draw(&all(shown), None, theme, area, buffer);
     }
@@ -104,27 +110,7 @@ fn boxes(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
         paint::ends(buffer, ladder, 0, &Line::default(), &ended);
     }
     if area.width >= BESIDE_COLUMNS {
-        let rows = figures_rows(area.height);
-        let figures = paint::take_bottom(&mut area, rows);
-        headlines::draw(shown, theme, figures, buffer);
-        let left = area.width * 2 / 3;
-        let right = Rect {
-            x: area.x + left,
-            width: area.width - left,
-            ..area
-        };
-        tiers(
-            app,
-            shown,
-            theme,
-            Rect {
-                width: left,
-                ..area
-            },
-            buffer,
-        );
-        calls(shown, theme, right, buffer);
-        return;
+        return beside(app, shown, theme, area, buffer);
     }
     let wanted = tier_table::rows_needed(shown) + 2;
     let least_figures = 5;
@@ -140,21 +126,58 @@ fn boxes(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
     }
 }
 
-/// Rows for the figures where they lie under everything else.
-fn figures_rows(height: u16) -> u16 {
-    (height / 5).clamp(5, 10)
+/// The calls beside the tiers, and below them a look at the tier under the cursor.
+///
+/// ```text
+/// ┌ tiers ───────────────────────────────┐┌ calls ───────────────┐
+/// ┌ operations of app content ┐ ┌ latency of app content ────────┐
+/// ┌ cache hit rate ───┐┌ replica lag ──────┐┌ queue depth ───────┐
+/// ```
+fn beside(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut Buffer) {
+    let figures = paint::take_bottom(&mut area, 5);
+    headlines::draw(shown, theme, figures, buffer);
+    let wanted = tier_table::rows_needed(shown).max(shown.edges.len() as u16 + 1) + 2;
+    let room = area.height.saturating_sub(PREVIEW_ROWS);
+    let whole = area.height;
+    let mut top = paint::take_top(&mut area, if room < wanted { whole } else { wanted });
+    let calls_area = Rect {
+        x: top.x + top.width * 13 / 20,
+        width: top.width - top.width * 13 / 20,
+        ..top
+    };
+    top.width -= calls_area.width;
+    tiers(app, shown, theme, top, buffer);
+    calls(shown, theme, calls_area, buffer);
+    let under = shown.tiers.get(app.cursor.place(&shown.tiers));
+    if let (Some(tier), true) = (under, area.height >= PREVIEW_ROWS) {
+        let [left, right] = paint::columns(area);
+        for (pane, place) in [(Pane::Operations, left), (Pane::Latency, right)] {
+            let name = words::tier_name(&tier.id);
+            let title = Line::styled(format!(" {} of {name} ", pane.name()), theme.title);
+            let inside = paint::boxed(buffer, place, title, None, theme.border);
+            tier_panes::draw(pane, None, tier, shown, theme, inside, buffer);
+        }
+    }
 }
 
 fn tiers(app: &App, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let title = Line::styled(" tiers, in the order of a request ", theme.title);
     let bottom = legend(shown, theme);
     let inside = paint::boxed(buffer, area, title, bottom, theme.border);
+    let inside = Rect {
+        width: inside.width.saturating_sub(1),
+        ..inside
+    };
     tier_table::draw(app, shown, theme, inside, buffer);
 }
 
 fn calls(shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let title = Line::styled(" calls, as the caller saw them ", theme.title);
     let inside = paint::boxed(buffer, area, title, None, theme.border);
+    let inside = Rect {
+        width: inside.width.saturating_sub(1),
+        ..inside
+    };
     edges::draw(&all(shown), None, theme, inside, buffer);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  db-replica orders-ro@db2:5432                        ▲ critical
-//!  address says replica · from its callers' spans · 2 instances in a, b
+//!  kind from: address says replica · figures from its callers' spans · 2 instances in a, b
 //!  req/s 44   err 0.0%   p50 21ms   p90 48ms   p95 60ms   p99 120ms   max 300ms   open 3
 //!  requests a second, top 50     p95, top 120ms       errors, top 1.0%
 //!  ▁▂▃▄▅▆▇█                      ▁▂▃▄▅▆▇█             ▁▁▁
@@ -92,7 +92,7 @@ fn head(tier: &TierView, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &m
 
 /// Why it is what it is, where its figures come from, and where it runs.
 fn about(tier: &TierView, shown: &Snapshot) -> Vec<String> {
-    let mut pieces = vec![format!("{} by {}", tier.kind, tier.kind_reason)];
+    let mut pieces = vec![format!("kind from: {}", tier.kind_reason)];
     pieces.push(format!("figures {}", words::figures_from(tier)));
     if let Some(silent) = tier.silent_for_s {
         pieces.insert(0, format!("silent for {}", format::whole_seconds(silent)));
@@ -206,7 +206,7 @@ fn warnings(
     let about_it = |warning: &&&WarningView| warning.tier == tier.id;
     let open = app.open_warnings();
     let mine: Vec<_> = open.iter().filter(about_it).collect();
-    let each = if area.height >= 16 { 4 } else { 2 };
+    let each = if area.height >= 14 { 4 } else { 2 };
     let mut lines = Vec::new();
     for warning in &mine {
         lines.push(warning::one_line(warning, shown, (0, 1), columns, theme));

@@ -164,7 +164,7 @@ fn instances(tier: &TierView, shown: &Snapshot, theme: &Theme, room: usize) -> T
         return Err("no instances known: set service.instance.id and cloud.availability_zone");
     }
     let mut columns = vec![
-        columns::name(Instance::Zone, "zone", 12),
+        columns::name(Instance::Zone, "zone", 14),
         columns::name(Instance::Name, "instance", 14),
         columns::name(Instance::Version, "version", 11),
         columns::number(Instance::Rate, "req/s", 7),

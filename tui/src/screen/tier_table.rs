@@ -52,6 +52,9 @@ const DROP_ORDER: [Kind; 7] = [
 /// Below this many columns a tier takes two rows.
 const STACKED_BELOW: u16 = 40;
 
+/// Stands before the row under the cursor.
+const CURSOR: &str = "▸";
+
 /// Columns that a kind's name takes before the member.
 const KIND_COLUMNS: usize = 12;
 
@@ -77,8 +80,11 @@ fn columns_for(room: usize) -> Vec<Column<Kind>> {
         columns::name(Kind::P95Trend, "p95, 60 s", trend),
         columns::name(Kind::RateTrend, "req/s, 60 s", trend),
     ];
+    if room < 150 {
+        columns.retain(|column| column.kind != Kind::RateTrend);
+    }
     if room < 100 {
-        columns.retain(|column| !matches!(column.kind, Kind::Open | Kind::RateTrend));
+        columns.retain(|column| column.kind != Kind::Open);
     }
     if room < 90 {
         for column in &mut columns {
@@ -143,6 +149,7 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: 
         if number == place {
             let under = Rect::new(area.x, area.y + top, area.width, rows_each);
             buffer.set_style(under.intersection(area), theme.selected);
+            buffer.set_stringn(area.x, area.y + top, CURSOR, 1, theme.text);
         }
     }
     if let Some(area) = more_row {

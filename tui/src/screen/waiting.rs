@@ -175,7 +175,7 @@ fn waiting(shown: &Snapshot, theme: &Theme) -> Worthy {
         6,
         command(
             "tiertop demo",
-            "a system to look at, nothing else needed",
+            "or try this: a system to look at, nothing else needed",
             theme,
         ),
     ));
@@ -231,9 +231,10 @@ fn endpoint(listening: &[String]) -> (String, &'static str) {
 }
 
 fn command(command: &'static str, what: &'static str, theme: &Theme) -> Line<'static> {
+    let command = format::fit(command, 25, format::Align::Left);
     Line::from(vec![
-        Span::styled(" or try: ", theme.dim),
+        Span::raw("   "),
         Span::styled(command, theme.accent),
-        Span::styled(format!("   {what}"), theme.dim),
+        Span::styled(format!(" {what}"), theme.dim),
     ])
 }

@@ -74,21 +74,25 @@ pub fn draw_boxed(app: &App, shown: &Snapshot, theme: &Theme, area: Rect, buffer
     );
     let bottom = Line::styled(phase_name(warning.phase), style);
     let inside = paint::boxed(buffer, area, title, Some(bottom), style);
-    let since = Line::styled(format!(" {} ", since(warning, shown, (place, of))), style);
+    let columns = usize::from(inside.width).saturating_sub(2);
+    let since = Line::styled(
+        format!(" {} ", since(warning, shown, (place, of), columns)),
+        style,
+    );
     let room = Rect {
         x: area.x + 1,
         width: area.width.saturating_sub(3),
         ..area
     };
     paint::ends(buffer, room, 0, &Line::default(), &since);
-    let columns = usize::from(inside.width).saturating_sub(2);
     let tier = words::tier_name(&warning.tier);
     let mut rows = vec![Line::styled(format!(" {tier}"), theme.title)];
-    let evidence_rows = usize::from(inside.height).saturating_sub(3).max(1);
-    for text in evidence(warning, columns, evidence_rows) {
+    let remedies = remedies(warning, theme, columns, " ");
+    let left = usize::from(inside.height).saturating_sub(1 + remedies.len());
+    for text in evidence(warning, columns, left) {
         rows.push(Line::raw(format!(" {text}")));
     }
-    rows.extend(remedies(warning, theme, columns, " "));
+    rows.extend(remedies);
     for (row, line) in (0..).zip(&rows) {
         paint::line(buffer, inside, row, line);
     }
@@ -108,8 +112,9 @@ pub fn one_line(
     } else {
         format!("{} ", word.to_uppercase())
     };
-    let head = format!(" {sign} {word} {}", warning.title);
-    let since = since(warning, shown, places);
+    let gap = if word.is_empty() { "" } else { " " };
+    let head = format!(" {sign} {word}{gap}{}", warning.title);
+    let since = since(warning, shown, places, columns);
     let tier = format!("  {}", words::tier_name(&warning.tier));
     let spare = columns.saturating_sub(format::width(&head) + format::width(&since) + 2);
     let tier = if spare < 6 {
@@ -129,15 +134,25 @@ pub fn one_line(
     line
 }
 
-fn since(warning: &WarningView, shown: &Snapshot, (place, of): (usize, usize)) -> String {
+/// Since when, and which of how many; in few columns only for how long.
+fn since(
+    warning: &WarningView,
+    shown: &Snapshot,
+    (place, of): (usize, usize),
+    columns: usize,
+) -> String {
     let seconds = shown.at_unix_ms.saturating_sub(warning.since_unix_ms) / 1000;
-    let at = format::clock(warning.since_unix_ms / 1000);
-    let which = if of > 1 {
-        format!("  {} of {of}, n next", place + 1)
-    } else {
-        String::new()
+    let lasting = format::whole_seconds(seconds);
+    let which = match of {
+        0 | 1 => String::new(),
+        _ if columns < 100 => format!("  {} of {of}", place + 1),
+        _ => format!("  {} of {of}, n next", place + 1),
     };
-    format!("since {at} ({}){which}", format::whole_seconds(seconds))
+    if columns < 100 {
+        return format!("for {lasting}{which}");
+    }
+    let at = format::clock(warning.since_unix_ms / 1000);
+    format!("since {at} ({lasting}){which}")
 }
 
 /// The evidence joined into at most `rows` lines, most telling first; what does not fit is left out.
@@ -171,7 +186,8 @@ fn remedies(
         ]
     };
     let (now, for_good) = (&warning.remedy_now, &warning.remedy_for_good);
-    if format::width(now) + format::width(for_good) + 24 <= columns {
+    let both = !now.is_empty() && !for_good.is_empty();
+    if both && format::width(now) + format::width(for_good) + 24 <= columns {
         let mut spans = vec![Span::raw(indent)];
         spans.extend(labelled("now  ", now, columns));
         spans.push(Span::raw("      "));
@@ -234,6 +250,15 @@ fn calm(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
         Line::styled(text, theme.good)
     };
     let mut lines = vec![first];
+    let silent = shown.tiers.iter().filter_map(|tier| {
+        let silence = format::whole_seconds(tier.silent_for_s?);
+        Some(format!("{} for {silence}", words::tier_name(&tier.id)))
+    });
+    let silent: Vec<String> = silent.collect();
+    if !silent.is_empty() {
+        let text = format!(" ○ silent: {}", silent.join(", "));
+        lines.push(Line::styled(text, theme.warn));
+    }
     lines.extend(
         ended(shown)
             .take(ENDED_SHOWN)

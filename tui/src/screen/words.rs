@@ -9,9 +9,13 @@ use crate::theme::Theme;
 /// Relative error of a quantile above which it is marked: spans give about 1 %.
 pub const COARSE: f64 = 0.02;
 
-/// A tier's id as it is read: kind and member apart.
+/// A tier's id as it is read: kind and member apart, once where they are the same.
 pub fn tier_name(id: &str) -> String {
-    id.replacen('/', " ", 1)
+    match id.split_once('/') {
+        Some((kind, member)) if kind != member => format!("{kind} {member}"),
+        Some((kind, _)) => kind.to_owned(),
+        None => id.to_owned(),
+    }
 }
 
 /// Sign and style of a severity.
@@ -150,6 +154,7 @@ mod tests {
         assert_eq!(short_zone("eu-central-1a", "eu-central-1"), "a");
         assert_eq!(short_zone("eu-central-1", "eu-central-1"), "eu-central-1");
         assert_eq!(short_zone("rack-7", ""), "rack-7");
+        assert_eq!(tier_name("lb/lb"), "lb");
         assert_eq!(
             tier_name("db-replica/orders@db:5432/x"),
             "db-replica orders@db:5432/x"
