@@ -125,6 +125,11 @@ impl App {
         self.connection.status(self.now, paused_at)
     }
 
+    /// Whole seconds since a point in time.
+    pub fn seconds_since(&self, since: UnixNanos) -> u64 {
+        self.now.seconds_since(since) as u64
+    }
+
     /// The tier that is open, if the shown snapshot still has it.
     pub fn opened_tier(&self) -> Option<&TierView> {
         let tiers = &self.shown()?.tiers;

@@ -12,6 +12,7 @@ pub mod event;
 pub mod fixture;
 pub mod format;
 pub mod keymap;
+pub mod report;
 pub mod run;
 pub mod screen;
 pub mod source;

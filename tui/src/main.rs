@@ -26,7 +26,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    color_eyre::install()?;
+    tiertop::report::install()?;
     match Arguments::parse().command {
         #[cfg(debug_assertions)]
         Some(Command::Fixture(arguments)) => fixture_command::run(arguments).await,

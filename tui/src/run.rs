@@ -9,6 +9,7 @@ use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::StreamExt;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
+use ratatui::layout::{Position, Rect};
 use tiertop_core::time::UnixNanos;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -111,7 +112,7 @@ where
         // Still running a second after asking to be stopped: nobody is there to bring it back.
         if away && matches!(event, Event::Tick(_)) {
             control(Control::Retake)?;
-            terminal.clear()?;
+            draw_anew(terminal)?;
             (away, stale) = (false, true);
         }
         for effect in app.update(event) {
@@ -125,11 +126,20 @@ where
                 Effect::Retake => {
                     away = false;
                     control(Control::Retake)?;
-                    terminal.clear()?;
+                    draw_anew(terminal)?;
                 }
             }
         }
     }
+}
+
+/// Clears the screen, so that the next picture is drawn in full.
+///
+/// [`Terminal::clear`] would ask the terminal where its cursor is, and the task that reads the keys
+/// would get the answer.
+fn draw_anew<B: Backend>(terminal: &mut Terminal<B>) -> Result<(), B::Error> {
+    let size = terminal.size()?;
+    terminal.resize(Rect::from((Position::ORIGIN, size)))
 }
 
 /// Starts the tasks that send into the channel; they end when the set is dropped.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tiertop_core::snapshot::{SignalKind, Snapshot, WarningView};
+use tiertop_core::snapshot::{ReasonCount, SignalKind, Snapshot, WarningView};
 
 use crate::format::{self, Align, fit};
 use crate::screen::{header, warning, words};
@@ -37,16 +37,19 @@ macro_rules! line {
 }
 
 fn head(shown: &Snapshot, text: &mut String) {
-    let known = [shown.environment.as_str(), shown.region.as_str()];
-    let names: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).collect();
-    line!(
-        text,
-        "tiertop  {}  {} UTC, figures of {} to {}",
-        names.join("  "),
-        format::clock(shown.at_unix_ms / 1000),
-        format::clock(shown.window.from_unix_s),
-        format::clock(shown.window.to_unix_s),
-    );
+    let at = format!("{} UTC", format::clock(shown.at_unix_ms / 1000));
+    let mut pieces = vec!["tiertop", &shown.environment, &shown.region, &at];
+    pieces.retain(|piece| !piece.is_empty());
+    line!(text, "{}", pieces.join("  "));
+    let window = shown.window;
+    if window.to_unix_s > 0 {
+        line!(
+            text,
+            "figures of {} to {}",
+            format::clock(window.from_unix_s),
+            format::clock(window.to_unix_s),
+        );
+    }
 }
 
 fn waiting(shown: &Snapshot, text: &mut String) {
@@ -209,6 +212,7 @@ fn calls(shown: &Snapshot, text: &mut String) {
 
 fn pipeline(shown: &Snapshot, text: &mut String) {
     let pipeline = &shown.pipeline;
+    let there = |reason: &&ReasonCount| reason.count > 0;
     line!(
         text,
         "\n{} sources, {} spans/s; accepted {} spans, {} points, {} log records; refused {}, late {}",
@@ -220,7 +224,7 @@ fn pipeline(shown: &Snapshot, text: &mut String) {
         format::count(header::refused(pipeline)),
         format::count(pipeline.spans_late),
     );
-    for reason in &pipeline.refusals {
+    for reason in pipeline.refusals.iter().filter(there) {
         line!(
             text,
             "  refused {}: {}",
@@ -228,7 +232,7 @@ fn pipeline(shown: &Snapshot, text: &mut String) {
             reason.reason
         );
     }
-    for reason in &pipeline.evictions {
+    for reason in pipeline.evictions.iter().filter(there) {
         line!(
             text,
             "  given up {}: {}",

@@ -4,8 +4,8 @@
 //!  tiertop  demo  eu-central-1      ● LIVE  12 sources  12.4k spans/s  refused 0  late 3  14:03:27
 //! ```
 //!
-//! Where there is no room, pieces go in this order: accepted, region, environment, sources, label,
-//! spans/s, late, refused, clock, name; the state goes last.
+//! Where there is no room, pieces go in this order: accepted, region, environment, "attached" of
+//! the label, sources, spans/s, late, label, refused, clock, name; the state goes last.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -27,13 +27,26 @@ struct Piece {
     style: Style,
 }
 
+/// What goes from the label before anything of this worth does.
+const ATTACHED: &str = "attached ";
+
+/// The worth of the count of sources.
+const SOURCES_WORTH: u8 = 4;
+
 /// Draws the header into one row.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut pieces = pieces(app, theme);
     let room = usize::from(area.width);
     while needed(&pieces) > room && pieces.len() > 1 {
-        if let Some(least) = pieces.iter().map(|piece| piece.worth).min() {
-            pieces.retain(|piece| piece.worth != least);
+        let least = pieces.iter().map(|piece| piece.worth).min();
+        let shorter = |piece: &Piece| piece.text.strip_prefix(ATTACHED).map(str::to_owned);
+        match pieces
+            .iter_mut()
+            .find_map(|piece| Some((shorter(piece)?, piece)))
+        {
+            // The address alone says enough, beside a state that says whether it is connected.
+            Some((short, piece)) if least >= Some(SOURCES_WORTH) => piece.text = short,
+            _ => pieces.retain(|piece| Some(piece.worth) != least),
         }
     }
     let side = |at_right: bool| {
@@ -75,7 +88,7 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
     let (state, state_style) = state(app, theme);
     add(9, false, "tiertop".to_owned(), theme.title);
     let label = app.label.to_string();
-    add(5, false, label.clone(), theme.text);
+    add(7, false, label.clone(), theme.text);
     let snapshot = app.shown();
     if let Some(shown) = snapshot {
         if shown.environment != label {
@@ -88,9 +101,14 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
         let pipeline = &shown.pipeline;
         let sources = pipeline.sources.len();
         let plural = if sources == 1 { "" } else { "s" };
-        add(4, true, format!("{sources} source{plural}"), theme.text);
+        add(
+            SOURCES_WORTH,
+            true,
+            format!("{sources} source{plural}"),
+            theme.text,
+        );
         let rate = format::rate(pipeline.spans_per_second);
-        add(6, true, format!("{rate:>5} spans/s"), theme.text);
+        add(5, true, format!("{rate:>5} spans/s"), theme.text);
         let accepted = format::count(pipeline.spans_accepted);
         add(1, true, format!("accepted {accepted:>5}"), theme.dim);
         let counted = |many: u64| if many > 0 { theme.warn } else { theme.dim };
@@ -100,7 +118,7 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
         add(8, true, text, counted(refused));
         let late = pipeline.spans_late;
         let text = format!("{}late {}", mark(late), format::count(late));
-        add(7, true, text, counted(late));
+        add(6, true, text, counted(late));
         add(8, true, format::clock(shown.at_unix_ms / 1000), theme.text);
     }
     pieces
@@ -137,13 +155,19 @@ pub fn status_line(app: &App, theme: &Theme) -> Option<Line<'static>> {
             since,
             source_is_up,
         } => {
-            let at = format::clock(since.second().0);
+            let lasting = format::whole_seconds(app.seconds_since(since));
+            let held = app.shown().map_or(0, |held| held.at_unix_ms / 1000);
+            let at = format::clock(held);
             let newest = app.live().map_or(0, |live| live.at_unix_ms / 1000);
             let newest = format::clock(newest);
             let text = if source_is_up {
-                format!("‖ paused at {at} · data keeps coming, newest {newest} · Space goes on")
+                format!(
+                    "‖ held at {at} for {lasting} · data keeps coming, newest {newest} · Space goes on"
+                )
             } else {
-                format!("‖ paused at {at} · no new data, newest {newest} · Space goes on")
+                format!(
+                    "‖ held at {at} for {lasting} · no new data, newest {newest} · Space goes on"
+                )
             };
             (text, theme.warn)
         }

@@ -32,7 +32,7 @@ struct Headline<'a> {
     value: String,
     style: Style,
     /// Where it comes from, or what to switch on.
-    detail: String,
+    detail: Vec<String>,
     trend: &'a [Option<f32>],
     ends_unix_s: u64,
     top: Option<f32>,
@@ -77,7 +77,7 @@ impl Headline<'_> {
         } else {
             0
         };
-        let detail = format::cut(&self.detail, room.saturating_sub(blocks + 3));
+        let detail = self.detail(room.saturating_sub(blocks + 3));
         let blocks = Line::styled(format!("{} ", self.text(blocks)), theme.text);
         let detail = Line::styled(format!(" {detail}"), theme.dim);
         paint::ends(buffer, area, 1, &detail, &blocks);
@@ -107,9 +107,12 @@ impl Headline<'_> {
         let value = format!(" {} ", self.value);
         let room = usize::from(area.width).saturating_sub(format::width(&value) + 1);
         let known = self.trend.iter().flatten().count() > 0;
-        let lines = format::wrap(&self.detail, usize::from(area.width).saturating_sub(2));
+        let lines = format::wrap(
+            &self.detail.join(" "),
+            usize::from(area.width).saturating_sub(2),
+        );
         let detail = if known {
-            format::cut(&self.detail, room)
+            self.detail(room)
         } else {
             String::new()
         };
@@ -133,6 +136,21 @@ impl Headline<'_> {
         };
         self.trend(theme.accent)
             .render(inner.intersection(area), buffer);
+    }
+
+    /// As much of the detail as there is room for; a piece is cut only where enough of it stays.
+    fn detail(&self, room: usize) -> String {
+        let mut text = String::new();
+        for piece in &self.detail {
+            let gap = if text.is_empty() { "" } else { " · " };
+            let left = room.saturating_sub(format::width(&text) + gap.len().min(3));
+            if format::width(piece) > left && left < 6 && !text.is_empty() {
+                break;
+            }
+            text.push_str(gap);
+            text.push_str(&format::cut(piece, left));
+        }
+        text
     }
 
     fn trend(&self, style: Style) -> Trend<'_> {
@@ -211,7 +229,7 @@ fn headline<'a>(
         short: about.first().copied().unwrap_or_default(),
         value: format!("{} unknown", format::UNKNOWN),
         style: theme.dim,
-        detail: "nothing says it".to_owned(),
+        detail: vec!["nothing says it".to_owned()],
         trend: &[],
         ends_unix_s: shown.at_unix_ms / 1000,
         top: None,
@@ -221,7 +239,7 @@ fn headline<'a>(
     };
     let Some(value) = signal.value else {
         if let Some(hint) = &signal.hint {
-            headline.detail.clone_from(hint);
+            headline.detail = vec![hint.clone()];
         }
         return headline;
     };
@@ -235,20 +253,21 @@ fn headline<'a>(
     headline
 }
 
-/// Whose figure it is, how fast it changes, how old it is, and how many more there are.
-fn detail(shown: &Snapshot, signal: &SignalView) -> String {
+/// How fast it changes, whose figure it is, how old it is, and how many more there are.
+fn detail(shown: &Snapshot, signal: &SignalView) -> Vec<String> {
     let tier = words::tier_name(&signal.tier);
     // The kind goes without saying here.
     let member = tier
         .split_once(' ')
         .map_or(tier.as_str(), |(_, member)| member);
-    let mut pieces = vec![member.to_owned()];
-    if let Some(slope) = signal.slope_per_second {
-        pieces.extend(format::signal_slope(signal.kind, slope));
-    }
+    let slope = signal
+        .slope_per_second
+        .and_then(|slope| format::signal_slope(signal.kind, slope));
+    let mut pieces: Vec<String> = slope.into_iter().collect();
     if let Some(age) = signal.age_s.filter(|age| *age > OLD_AFTER_SECONDS) {
-        pieces.push(format!("{} old", format::seconds(age)));
+        pieces.push(format!("{} ago", format::seconds(age)));
     }
+    pieces.push(member.to_owned());
     let others = shown
         .signals
         .iter()
@@ -258,5 +277,5 @@ fn detail(shown: &Snapshot, signal: &SignalView) -> String {
     if others > 0 {
         pieces.push(format!("and {others} more"));
     }
-    pieces.join(" · ")
+    pieces
 }

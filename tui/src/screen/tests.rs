@@ -170,6 +170,16 @@ fn paused_while_data_keeps_coming() {
 }
 
 #[test]
+fn the_header_says_where_data_comes_from() {
+    let mut app = app(&[fixture::warning()]);
+    app.label = SourceLabel::Attached("127.0.0.1:4319".to_owned());
+    let wide = picture(&mut app, 120, 40);
+    assert!(wide.contains("attached 127.0.0.1:4319"), "{wide}");
+    let narrow = picture(&mut app, 80, 24);
+    assert!(narrow.starts_with(" tiertop  127.0.0.1:4319  "), "{narrow}");
+}
+
+#[test]
 fn ascii_alone() {
     let mut app = app(&[fixture::warning()]);
     let look = Look::new(Palette::None, Signs::Ascii);
