@@ -1,0 +1,531 @@
+//! Made-up systems for tests and for a look at the screens: always the same, at 14:03:27 UTC.
+
+use tiertop_core::phase::Phase;
+use tiertop_core::snapshot::{
+    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, PipelineView,
+    ReasonCount, SNAPSHOT_VERSION, Severity, SignalKind, SignalView, Snapshot, SourceView,
+    TREND_SECONDS, TierState, TierView, TrendView, WarningView, Window,
+};
+use tiertop_core::tier::TierKind;
+
+/// 2026-03-14, 14:03:27 UTC, in seconds.
+pub const NOW_S: u64 = 1_773_497_007;
+
+const NOW_MS: u64 = NOW_S * 1000;
+
+/// Twelve tiers and a replica that falls behind, with two lesser warnings.
+pub fn warning() -> Snapshot {
+    let mut shown = system(9.0);
+    shown.warnings = vec![replica_lag(), primary_busy(), queue_age(), ended()];
+    for (member, state) in [
+        ("orders-ro", TierState::Critical),
+        ("orders@db1", TierState::Warning),
+        ("content-jobs", TierState::Warning),
+    ] {
+        let mut of_member = shown.tiers.iter_mut();
+        if let Some(tier) = of_member.find(|tier| tier.member.starts_with(member)) {
+            tier.state = state;
+        }
+    }
+    shown
+}
+
+/// The same system on a good day.
+pub fn calm() -> Snapshot {
+    let mut shown = system(1.0);
+    shown.warnings = vec![ended()];
+    for signal in &mut shown.signals {
+        if signal.kind == SignalKind::ReplicaLagSeconds {
+            signal.value = Some(0.2);
+            signal.slope_per_second = Some(0.0);
+            signal.trend = wave(0.2, 1.0, 3);
+        }
+    }
+    shown
+}
+
+/// An agent that has heard nothing.
+pub fn waiting() -> Snapshot {
+    Snapshot {
+        version: SNAPSHOT_VERSION,
+        at_unix_ms: NOW_MS,
+        pipeline: PipelineView {
+            started_unix_ms: NOW_MS - 4000,
+            listening: vec![
+                "grpc 127.0.0.1:4317".to_owned(),
+                "http 127.0.0.1:4318".to_owned(),
+            ],
+            ..PipelineView::default()
+        },
+        ..Snapshot::default()
+    }
+}
+
+/// Thirty tiers of which little is known, with names of all sorts, sampled and silent.
+pub fn odd() -> Snapshot {
+    let mut shown = waiting();
+    shown.pipeline.spans_accepted = u64::MAX / 2;
+    shown.pipeline.spans_refused = 123_456;
+    shown.pipeline.requests_turned_away = 7;
+    shown.pipeline.spans_late = 1_000_000;
+    shown.pipeline.spans_per_second = 123_456.0;
+    let names = [
+        "注文サービス",
+        "orders-with-a-very-long-name@db-17.internal.example:5432",
+        "x",
+        "é̂",
+    ];
+    for number in 0..30_usize {
+        let kind = TierKind::ALL[number * 13 / 30];
+        let mut tier = tier(kind, &format!("{}{number}", names[number % 4]), None, None);
+        match number % 5 {
+            0 => tier.silent_for_s = Some(12 + number as u64 * 400),
+            1 => tier.sampling_unknown = true,
+            2 => tier.sampled_ratio = Some(0.1),
+            3 => tier.quantile_error = 0.2,
+            _ => {}
+        }
+        if number % 5 > 0 {
+            tier.requests_per_second = Some(number as f64 * 1234.5);
+            tier.p95_ms = Some(number as f64 * 9876.5);
+            tier.error_ratio = Some(0.0004);
+        }
+        tier.state = if number == 17 {
+            TierState::Warning
+        } else {
+            TierState::Fine
+        };
+        shown.tiers.push(tier);
+    }
+    shown.signals = SignalKind::HEADLINES
+        .iter()
+        .map(|kind| SignalView {
+            hint: Some("switch on the metrics of the client library".to_owned()),
+            ..signal(*kind, "", None, Vec::new())
+        })
+        .collect();
+    shown.warnings = vec![WarningView {
+        rule: "odd".to_owned(),
+        tier: shown.tiers[17].id.clone(),
+        title: "something without a phase, evidence or remedies".to_owned(),
+        since_unix_ms: NOW_MS - 90_000_000,
+        ..WarningView::default()
+    }];
+    shown
+}
+
+/// The same snapshot some seconds later: times move, figures stay.
+pub fn later(mut shown: Snapshot, seconds: u64) -> Snapshot {
+    shown.at_unix_ms += seconds * 1000;
+    for tier in &mut shown.tiers {
+        tier.trend.ends_unix_s += seconds;
+        for values in [&mut tier.trend.p95_ms, &mut tier.trend.requests_per_second] {
+            let many = values.len().max(1);
+            values.rotate_left((seconds as usize) % many);
+        }
+    }
+    shown
+}
+
+/// The system of the reference: `strain` multiplies the latencies that the replica causes.
+fn system(strain: f64) -> Snapshot {
+    let slow = Some(strain);
+    let mut tiers = vec![
+        tier(TierKind::Edge, "cdn", Some(402.0), Some((1.0, 4.1, 11.0))),
+        tier(TierKind::Lb, "lb", Some(241.0), scaled(12.0, slow)),
+        tier(TierKind::Web, "web", Some(241.0), scaled(11.0, slow)),
+        tier(TierKind::App, "content", Some(241.0), scaled(10.0, slow)),
+        tier(TierKind::Cache, "redis", Some(262.0), Some((0.3, 0.8, 1.9))),
+        tier(
+            TierKind::DbPrimary,
+            "orders@db1:5432",
+            Some(61.0),
+            scaled(4.0, slow),
+        ),
+        tier(
+            TierKind::DbReplica,
+            "orders-ro@db2:5432",
+            Some(44.0),
+            scaled(6.6, slow),
+        ),
+        tier(
+            TierKind::ObjectStore,
+            "s3 content-assets",
+            Some(2.4),
+            Some((6.0, 12.0, 15.0)),
+        ),
+        tier(TierKind::Queue, "content-jobs", Some(2.4), None),
+        tier(
+            TierKind::Worker,
+            "content-worker",
+            Some(2.4),
+            Some((31.0, 44.0, 61.0)),
+        ),
+        tier(
+            TierKind::Warehouse,
+            "redshift",
+            Some(0.02),
+            Some((900.0, 2400.0, 2400.0)),
+        ),
+        tier(
+            TierKind::External,
+            "api.payments.example",
+            Some(12.0),
+            Some((80.0, 140.0, 310.0)),
+        ),
+    ];
+    for place in [2, 3, 9] {
+        let member = tiers[place].member.clone();
+        tiers[place].instances = vec![instance(&member, 'a', 1), instance(&member, 'b', 2)];
+        tiers[place].zones = vec!["eu-central-1a".to_owned(), "eu-central-1b".to_owned()];
+    }
+    tiers[3].instances.push(InstanceView {
+        silent_for_s: Some(42),
+        ..instance("content", 'b', 3)
+    });
+    tiers[3].error_ratio = Some(0.0012);
+    tiers[6].kind_reason = String::from("address says replica");
+    tiers[4].sampled_ratio = Some(0.25);
+    tiers[11].figures_from = FiguresFrom::Metrics;
+    tiers[11].quantile_error = 0.15;
+    tiers[10].silent_for_s = Some(47);
+    let edges = edges(&tiers);
+    Snapshot {
+        version: SNAPSHOT_VERSION,
+        at_unix_ms: NOW_MS,
+        environment: "demo".to_owned(),
+        region: "eu-central-1".to_owned(),
+        window: Window {
+            from_unix_s: NOW_S - 12,
+            to_unix_s: NOW_S - 3,
+        },
+        edges,
+        signals: signals(&tiers),
+        warnings: Vec::new(),
+        pipeline: pipeline(),
+        tiers,
+    }
+}
+
+/// Quantiles as they would be, and half of what strain adds to them.
+fn scaled(p50: f64, strain: Option<f64>) -> Option<(f64, f64, f64)> {
+    let strain = strain?;
+    Some((p50 * strain.sqrt(), p50 * strain, p50 * strain * 2.1))
+}
+
+fn tier(
+    kind: TierKind,
+    member: &str,
+    rate: Option<f64>,
+    quantiles: Option<(f64, f64, f64)>,
+) -> TierView {
+    let seed = member.len() + kind as usize;
+    let (p50, p95, p99) = quantiles.unwrap_or_default();
+    let known = |ms: f64| quantiles.map(|_| ms);
+    let rises = p95 > 35.0 && rate.is_some_and(|rate| rate > 20.0);
+    let mut p95_trend = vec![None; TREND_SECONDS];
+    if quantiles.is_some() {
+        p95_trend = wave(p95, if rises { 6.0 } else { 1.0 }, seed);
+    }
+    TierView {
+        id: format!("{kind}/{member}"),
+        kind,
+        member: member.to_owned(),
+        kind_reason: "spans".to_owned(),
+        requests_per_second: rate,
+        error_ratio: rate.map(|_| 0.0),
+        p50_ms: known(p50),
+        p90_ms: known(p95 * 0.8),
+        p95_ms: known(p95),
+        p99_ms: known(p99),
+        max_ms: known(p99 * 1.4),
+        quantile_error: 0.011,
+        figures_from: FiguresFrom::OwnSpans,
+        sampled_ratio: None,
+        sampling_unknown: false,
+        in_flight: quantiles.zip(rate).map(|((p50, ..), rate)| Inferable {
+            value: (rate * p50 / 1000.0).ceil(),
+            inferred: kind == TierKind::App,
+        }),
+        instances: vec![InstanceView {
+            zone: None,
+            version: None,
+            ..instance(member, 'a', 1)
+        }],
+        zones: Vec::new(),
+        operations: operations(rate, p50, p95, known(p99)),
+        distribution: quantiles.map_or_else(Vec::new, |_| distribution(p50, p99)),
+        trend: TrendView {
+            ends_unix_s: NOW_S,
+            requests_per_second: rate.map_or_else(Vec::new, |rate| wave(rate, 1.0, seed)),
+            p95_ms: p95_trend,
+            error_ratio: vec![rate.map(|_| 0.0); TREND_SECONDS],
+        },
+        state: TierState::Fine,
+        silent_for_s: None,
+    }
+}
+
+/// A minute that ends at `end`, having risen by `growth` over its second half, with some unrest.
+fn wave(end: f64, growth: f64, seed: usize) -> Vec<Option<f32>> {
+    let values = (0..TREND_SECONDS).map(|second| {
+        let unrest = ((second * 7 + seed * 13) % 11) as f64 / 100.0;
+        let risen = (second as f64 / 30.0 - 1.0).clamp(0.0, 1.0);
+        let share = 1.0 / growth + (1.0 - 1.0 / growth) * risen;
+        Some((end * (share - unrest * share)) as f32)
+    });
+    values.collect()
+}
+
+fn operations(rate: Option<f64>, p50: f64, p95: f64, p99: Option<f64>) -> Vec<OperationView> {
+    let names = [
+        ("GET /api/v1/content/{content_id}", 0.86, 0.62, 1.0),
+        ("POST /api/v1/content", 0.01, 0.21, 1.9),
+        ("GET /api/v1/users/{user_id}/content", 0.1, 0.15, 1.2),
+        ("GET /api/v1/search", 0.02, 0.02, 0.8),
+        ("other", 0.01, 0.0, 0.2),
+    ];
+    let each = names
+        .into_iter()
+        .map(|(name, share, time_share, slower)| OperationView {
+            name: name.to_owned(),
+            requests_per_second: rate.unwrap_or_default() * share,
+            error_ratio: if share < 0.02 { 0.012 } else { 0.0 },
+            p50_ms: p99.map(|_| p50 * slower),
+            p95_ms: p99.map(|_| p95 * slower),
+            p99_ms: p99.map(|p99| p99 * slower),
+            max_ms: p99.map(|p99| p99 * slower * 1.4),
+            time_share,
+        });
+    each.collect()
+}
+
+fn distribution(p50: f64, p99: f64) -> Vec<BucketView> {
+    let step = 1.0_f64.exp2().powf(0.25);
+    let mut buckets = Vec::new();
+    let mut upper = p50 / 4.0;
+    while upper < p99 * 1.4 {
+        let away = (upper / p50).log2();
+        let hump = 900.0 * (-away * away * 1.6).exp();
+        let tail = 60.0 * (-(upper / p99).log2().powi(2) * 3.0).exp();
+        buckets.push(BucketView {
+            lower_ms: upper / step,
+            upper_ms: upper,
+            count: (hump + tail) as u64,
+        });
+        upper *= step;
+    }
+    buckets
+}
+
+fn instance(member: &str, zone: char, number: u32) -> InstanceView {
+    InstanceView {
+        name: format!("{member}-{number}"),
+        zone: Some(format!("eu-central-1{zone}")),
+        region: Some("eu-central-1".to_owned()),
+        version: Some("2.14.0".to_owned()),
+        requests_per_second: Some(120.0 + f64::from(number)),
+        error_ratio: Some(0.0),
+        p95_ms: Some(88.0 + f64::from(number)),
+        silent_for_s: None,
+    }
+}
+
+fn edges(tiers: &[TierView]) -> Vec<EdgeView> {
+    let calls = [
+        (0, 1, Some((0.8, 2.0))),
+        (1, 2, Some((0.4, 1.1))),
+        (2, 3, Some((0.5, 1.4))),
+        (3, 4, None),
+        (3, 6, None),
+        (3, 5, None),
+        (3, 11, None),
+        (3, 8, None),
+        (9, 7, None),
+    ];
+    let each =
+        calls.into_iter().map(
+            |(from, to, gap): (usize, usize, Option<(f64, f64)>)| EdgeView {
+                from: tiers[from].id.clone(),
+                to: tiers[to].id.clone(),
+                requests_per_second: tiers[to].requests_per_second.unwrap_or_default(),
+                error_ratio: 0.0,
+                p95_ms: tiers[to].p95_ms,
+                gap_mean_ms: gap.map(|(mean, _)| mean),
+                gap_p95_ms: gap.map(|(_, p95)| p95),
+            },
+        );
+    each.collect()
+}
+
+fn signals(tiers: &[TierView]) -> Vec<SignalView> {
+    let mut cache = signal(
+        SignalKind::CacheHitRatio,
+        &tiers[4].id,
+        Some(0.912),
+        wave(0.912, 1.0, 2),
+    );
+    cache.inferred = true;
+    cache.source = String::from("cache reads followed by a database read");
+    let mut lag = signal(
+        SignalKind::ReplicaLagSeconds,
+        &tiers[6].id,
+        Some(8.4),
+        wave(8.4, 20.0, 1),
+    );
+    lag.slope_per_second = Some(0.9);
+    lag.source = String::from("postgresql.wal.delay");
+    let depth = signal(
+        SignalKind::QueueDepth,
+        &tiers[8].id,
+        Some(124.0),
+        wave(124.0, 2.0, 5),
+    );
+    let age = signal(
+        SignalKind::QueueOldestAgeSeconds,
+        &tiers[8].id,
+        Some(2.1),
+        wave(2.1, 2.0, 4),
+    );
+    let mut pool = signal(
+        SignalKind::PoolUsed,
+        &tiers[6].id,
+        Some(18.0),
+        wave(18.0, 2.0, 7),
+    );
+    pool.part = String::from("reads");
+    let mut most = signal(
+        SignalKind::PoolMax,
+        &tiers[6].id,
+        Some(20.0),
+        wave(20.0, 1.0, 11),
+    );
+    most.part = String::from("reads");
+    let cpu = signal(
+        SignalKind::CpuRatio,
+        &tiers[6].id,
+        Some(0.83),
+        wave(0.83, 2.0, 3),
+    );
+    let memory = signal(
+        SignalKind::MemoryBytes,
+        &tiers[4].id,
+        Some(1.5e9),
+        wave(1.5e9, 1.0, 3),
+    );
+    vec![cache, lag, depth, age, pool, most, cpu, memory]
+}
+
+fn signal(kind: SignalKind, tier: &str, value: Option<f64>, trend: Vec<Option<f32>>) -> SignalView {
+    SignalView {
+        kind,
+        tier: tier.to_owned(),
+        part: String::new(),
+        value,
+        inferred: false,
+        source: "metrics".to_owned(),
+        slope_per_second: None,
+        age_s: value.map(|_| 4.0),
+        trend,
+        hint: None,
+    }
+}
+
+fn replica_lag() -> WarningView {
+    WarningView {
+        rule: "replica-lag".to_owned(),
+        tier: "db-replica/orders-ro@db2:5432".to_owned(),
+        title: "replica lag".to_owned(),
+        severity: Severity::Critical,
+        phase: Some(Phase::DatabaseReads),
+        evidence: vec![
+            "lag 8.4 s, growing 0.9 s/s".to_owned(),
+            "38 % of reads fall back to the primary".to_owned(),
+            "its self time 4 → 11 ms".to_owned(),
+            "explains 87 % of +41 ms at p95".to_owned(),
+        ],
+        remedy_now: "route reads by lag; stop the report query holding replay".to_owned(),
+        remedy_for_good: "another replica, reports elsewhere".to_owned(),
+        since_unix_ms: NOW_MS - 36_000,
+        ended_unix_ms: None,
+    }
+}
+
+fn primary_busy() -> WarningView {
+    WarningView {
+        rule: "slow-tier".to_owned(),
+        tier: "db-primary/orders@db1:5432".to_owned(),
+        title: "slower than usual".to_owned(),
+        severity: Severity::Warning,
+        phase: Some(Phase::DatabaseReads),
+        evidence: vec![
+            "p95 4 → 36 ms".to_owned(),
+            "reads 61/s, usually 20/s".to_owned(),
+        ],
+        remedy_now: "see the replica first: its reads come here".to_owned(),
+        remedy_for_good: "cache hot reads".to_owned(),
+        since_unix_ms: NOW_MS - 21_000,
+        ended_unix_ms: None,
+    }
+}
+
+fn queue_age() -> WarningView {
+    WarningView {
+        rule: "queue-growing".to_owned(),
+        tier: "queue/content-jobs".to_owned(),
+        title: "queue growing".to_owned(),
+        severity: Severity::Warning,
+        phase: Some(Phase::Writes),
+        evidence: vec!["124 waiting, 62 a minute ago".to_owned()],
+        remedy_now: "add workers".to_owned(),
+        remedy_for_good: "scale workers on backlog per instance".to_owned(),
+        since_unix_ms: NOW_MS - 75_000,
+        ended_unix_ms: None,
+    }
+}
+
+fn ended() -> WarningView {
+    WarningView {
+        rule: "errors".to_owned(),
+        tier: "app/content".to_owned(),
+        title: "errors".to_owned(),
+        since_unix_ms: NOW_MS - 200_000,
+        ended_unix_ms: Some(NOW_MS - 14_000),
+        ..replica_lag()
+    }
+}
+
+fn pipeline() -> PipelineView {
+    let source = |number: u32| SourceView {
+        service: "content".to_owned(),
+        instance: Some(format!("content-{number}")),
+        spans: 104_000,
+        points: 900,
+        late: u64::from(number == 3),
+        delay_ms: Some(620.0),
+        last_seen_s: if number == 3 { 42.0 } else { 0.4 },
+        silent: number == 3,
+    };
+    PipelineView {
+        started_unix_ms: NOW_MS - 3_600_000,
+        listening: waiting().pipeline.listening,
+        spans_accepted: 1_248_000,
+        spans_per_second: 2_412.0,
+        points_accepted: 10_800,
+        points_unused: 120,
+        spans_late: 3,
+        spans_detail: 88_000,
+        refusals: vec![ReasonCount {
+            reason: "span without a trace id".to_owned(),
+            count: 0,
+        }],
+        evictions: vec![ReasonCount {
+            reason: "operations folded into other".to_owned(),
+            count: 12,
+        }],
+        queue_capacity_bytes: 64 << 20,
+        engine_bytes: 31 << 20,
+        sources: (1..=12).map(source).collect(),
+        ..PipelineView::default()
+    }
+}

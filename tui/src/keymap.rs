@@ -1,0 +1,375 @@
+//! Keys become commands here and nowhere else; the help screen and the footer are printed from
+//! the same table, so that a key that is shown is a key that works.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Leave the program.
+    Quit,
+    /// One step back; on the overview nothing.
+    Back,
+    /// Show or hide the help.
+    Help,
+    /// Hold the picture, or go on with the newest.
+    Pause,
+    /// Move the cursor by this many rows.
+    Move(Step),
+    /// Open the tier under the cursor.
+    Open,
+    /// The next pane of a tier.
+    NextPane,
+    /// The pane before.
+    PreviousPane,
+    /// The overview, from anywhere.
+    Overview,
+    /// The next open warning.
+    NextWarning,
+    /// The open warning before.
+    PreviousWarning,
+    /// The cursor to the tier of the warning that is shown.
+    GoToWarning,
+    /// Stop the process until the shell brings it back.
+    Suspend,
+    /// Draw everything anew, where something else wrote over it.
+    Redraw,
+}
+
+/// How far the cursor moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// One row down.
+    Down,
+    /// One row up.
+    Up,
+    /// To the first row.
+    First,
+    /// To the last row.
+    Last,
+    /// A page down.
+    PageDown,
+    /// A page up.
+    PageUp,
+    /// Half a page down.
+    HalfDown,
+    /// Half a page up.
+    HalfUp,
+}
+
+/// What is in front, as far as keys go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// The overview with tiers in it.
+    Overview,
+    /// One tier.
+    Tier,
+    /// The help.
+    Help,
+    /// Nothing to show yet.
+    Waiting,
+}
+
+/// A key as the table writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A key by itself.
+    Plain(KeyCode),
+    /// A letter with Ctrl.
+    Ctrl(char),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// The keys, the one that the footer shows first.
+    pub keys: &'static [Key],
+    /// What they ask for.
+    pub command: Command,
+    /// Where they work.
+    pub contexts: &'static [Context],
+    /// What the help says.
+    pub help: &'static str,
+    /// What the footer says, if it says anything.
+    pub footer: Option<&'static str>,
+}
+
+const EVERYWHERE: &[Context] = &[
+    Context::Overview,
+    Context::Tier,
+    Context::Help,
+    Context::Waiting,
+];
+const WITH_DATA: &[Context] = &[Context::Overview, Context::Tier];
+const WITH_ROWS: &[Context] = &[Context::Overview, Context::Tier, Context::Help];
+
+/// A row of the table without a word in the footer.
+const fn row(
+    keys: &'static [Key],
+    command: Command,
+    contexts: &'static [Context],
+    help: &'static str,
+) -> Binding {
+    Binding {
+        keys,
+        command,
+        contexts,
+        help,
+        footer: None,
+    }
+}
+
+impl Binding {
+    /// The same row with a word in the footer.
+    const fn named(mut self, footer: &'static str) -> Self {
+        self.footer = Some(footer);
+        self
+    }
+
+    /// Its keys as the help writes them: `j ↓`.
+    pub fn keys_text(&self) -> String {
+        let names: Vec<String> = self.keys.iter().map(|key| key.name()).collect();
+        names.join(" ")
+    }
+}
+
+use Key::{Ctrl, Plain};
+use KeyCode::{BackTab, Char, Enter, Esc, F, Tab};
+
+/// Every key that works, in the order of the help.
+pub const BINDINGS: &[Binding] = &[
+    row(
+        &[Plain(Char('?')), Plain(F(1))],
+        Command::Help,
+        EVERYWHERE,
+        "this help, and away with it",
+    )
+    .named("help"),
+    row(
+        &[Plain(Enter)],
+        Command::Open,
+        &[Context::Overview],
+        "open the tier under the cursor",
+    )
+    .named("open tier"),
+    row(
+        &[Plain(Esc), Plain(KeyCode::Backspace)],
+        Command::Back,
+        &[Context::Tier, Context::Help],
+        "one step back; never quits",
+    )
+    .named("back"),
+    row(
+        &[Plain(Tab), Plain(KeyCode::Right)],
+        Command::NextPane,
+        &[Context::Tier],
+        "next pane of the tier",
+    )
+    .named("next pane"),
+    row(
+        &[Plain(BackTab), Plain(KeyCode::Left)],
+        Command::PreviousPane,
+        &[Context::Tier],
+        "pane before",
+    ),
+    row(
+        &[Plain(Char('w'))],
+        Command::GoToWarning,
+        WITH_DATA,
+        "go to the tier of the warning that is shown",
+    )
+    .named("warned tier"),
+    row(
+        &[Plain(Char('n'))],
+        Command::NextWarning,
+        &[Context::Overview],
+        "next warning",
+    )
+    .named("next warning"),
+    row(
+        &[Plain(Char('p'))],
+        Command::PreviousWarning,
+        &[Context::Overview],
+        "warning before",
+    ),
+    row(
+        &[Plain(Char(' '))],
+        Command::Pause,
+        WITH_DATA,
+        "hold the picture while data keeps coming, and go on",
+    )
+    .named("pause"),
+    row(
+        &[Plain(Char('j')), Plain(KeyCode::Down)],
+        Command::Move(Step::Down),
+        WITH_ROWS,
+        "a row down",
+    ),
+    row(
+        &[Plain(Char('k')), Plain(KeyCode::Up)],
+        Command::Move(Step::Up),
+        WITH_ROWS,
+        "a row up",
+    ),
+    row(
+        &[Plain(Char('g')), Plain(KeyCode::Home)],
+        Command::Move(Step::First),
+        WITH_ROWS,
+        "first row",
+    ),
+    row(
+        &[Plain(Char('G')), Plain(KeyCode::End)],
+        Command::Move(Step::Last),
+        WITH_ROWS,
+        "last row",
+    ),
+    row(
+        &[Plain(KeyCode::PageDown), Ctrl('f')],
+        Command::Move(Step::PageDown),
+        WITH_ROWS,
+        "a page down",
+    ),
+    row(
+        &[Plain(KeyCode::PageUp), Ctrl('b')],
+        Command::Move(Step::PageUp),
+        WITH_ROWS,
+        "a page up",
+    ),
+    row(
+        &[Ctrl('d')],
+        Command::Move(Step::HalfDown),
+        WITH_ROWS,
+        "half a page down",
+    ),
+    row(
+        &[Ctrl('u')],
+        Command::Move(Step::HalfUp),
+        WITH_ROWS,
+        "half a page up",
+    ),
+    row(
+        &[Plain(Char('1'))],
+        Command::Overview,
+        &[Context::Tier, Context::Help],
+        "the overview, from anywhere",
+    ),
+    row(
+        &[Ctrl('l')],
+        Command::Redraw,
+        EVERYWHERE,
+        "draw the screen anew",
+    ),
+    row(
+        &[Ctrl('z')],
+        Command::Suspend,
+        EVERYWHERE,
+        "to the shell; fg comes back",
+    ),
+    row(
+        &[Plain(Char('q')), Ctrl('c')],
+        Command::Quit,
+        EVERYWHERE,
+        "quit",
+    )
+    .named("quit"),
+];
+
+impl Key {
+    /// Its name as the help writes it.
+    pub fn name(self) -> String {
+        match self {
+            Ctrl(letter) => format!("Ctrl-{letter}"),
+            Plain(Char(' ')) => "Space".to_owned(),
+            Plain(Char(letter)) => letter.to_string(),
+            Plain(F(number)) => format!("F{number}"),
+            Plain(BackTab) => "Shift-Tab".to_owned(),
+            Plain(KeyCode::Up) => "↑".to_owned(),
+            Plain(KeyCode::Down) => "↓".to_owned(),
+            Plain(KeyCode::Left) => "←".to_owned(),
+            Plain(KeyCode::Right) => "→".to_owned(),
+            Plain(KeyCode::PageUp) => "PgUp".to_owned(),
+            Plain(KeyCode::PageDown) => "PgDn".to_owned(),
+            Plain(other) => format!("{other:?}"),
+        }
+    }
+
+    /// The event that a terminal sends for it.
+    pub fn event(self) -> KeyEvent {
+        match self {
+            Plain(code) => KeyEvent::new(code, KeyModifiers::NONE),
+            Ctrl(letter) => KeyEvent::new(Char(letter), KeyModifiers::CONTROL),
+        }
+    }
+
+    /// Whether this is the key that was pressed. Shift is part of a letter, not beside it.
+    fn matches(self, event: KeyEvent) -> bool {
+        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = event.modifiers.contains(KeyModifiers::ALT);
+        match self {
+            Plain(code) => event.code == code && !ctrl && !alt,
+            Ctrl(letter) => event.code == Char(letter) && ctrl && !alt,
+        }
+    }
+}
+
+/// What a key asks for in a context, if anything.
+pub fn command(context: Context, event: KeyEvent) -> Option<Command> {
+    bindings(context)
+        .find(|binding| binding.keys.iter().any(|key| key.matches(event)))
+        .map(|binding| binding.command)
+}
+
+/// The rows of the table that work in a context.
+pub fn bindings(context: Context) -> impl Iterator<Item = &'static Binding> {
+    BINDINGS
+        .iter()
+        .filter(move |binding| binding.contexts.contains(&context))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTEXTS: [Context; 4] = [
+        Context::Overview,
+        Context::Tier,
+        Context::Help,
+        Context::Waiting,
+    ];
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        for context in CONTEXTS {
+            let mut seen: Vec<Key> = Vec::new();
+            for binding in bindings(context) {
+                for key in binding.keys {
+                    assert!(!seen.contains(key), "{context:?}: {}", key.name());
+                    seen.push(*key);
+                    assert_eq!(command(context, key.event()), Some(binding.command));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn quitting_works_everywhere_and_esc_never_quits() {
+        let esc = KeyEvent::new(Esc, KeyModifiers::NONE);
+        for context in CONTEXTS {
+            for key in [Plain(Char('q')), Ctrl('c')] {
+                assert_eq!(command(context, key.event()), Some(Command::Quit));
+            }
+            assert_ne!(command(context, esc), Some(Command::Quit));
+        }
+    }
+
+    #[test]
+    fn a_capital_letter_is_found_with_shift_held() {
+        let shifted = KeyEvent::new(Char('G'), KeyModifiers::SHIFT);
+        assert_eq!(
+            command(Context::Overview, shifted),
+            Some(Command::Move(Step::Last))
+        );
+        let alt = KeyEvent::new(Char('q'), KeyModifiers::ALT);
+        assert_eq!(command(Context::Overview, alt), None);
+    }
+}
