@@ -27,11 +27,7 @@ fn main() {
 
 fn pair(key: &str, value: Value) -> KeyValue {
     let value = Some(AnyValue { value: Some(value) });
-    KeyValue {
-        key: key.to_owned(),
-        value,
-        ..KeyValue::default()
-    }
+    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }
 
 fn text(key: &str, value: impl Into<String>) -> KeyValue {
@@ -50,10 +46,7 @@ fn resource() -> Resource {
         text("cloud.availability_zone", "eu-central-1a"),
         text("telemetry.sdk.language", "python"),
     ];
-    Resource {
-        attributes,
-        ..Resource::default()
-    }
+    Resource { attributes, ..Resource::default() }
 }
 
 /// A span of a server, a cache or a database, with a dozen attributes.
@@ -67,10 +60,7 @@ fn span(place: usize) -> Span {
                 text("http.request.method", "GET"),
                 text("http.route", "/api/v1/content/{id}"),
                 text("url.path", format!("/api/v1/content/{place}")),
-                number(
-                    "http.response.status_code",
-                    if place.is_multiple_of(50) { 500 } else { 200 },
-                ),
+                number("http.response.status_code", if place.is_multiple_of(50) { 500 } else { 200 }),
                 text("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64)"),
                 text("client.address", format!("198.51.100.{}", place % 250)),
             ],
@@ -92,10 +82,7 @@ fn span(place: usize) -> Span {
                 text("db.system.name", "postgresql"),
                 text("db.namespace", "content"),
                 text("db.operation.name", "SELECT"),
-                text(
-                    "db.query.text",
-                    "SELECT id, title, body FROM content WHERE id = $1",
-                ),
+                text("db.query.text", "SELECT id, title, body FROM content WHERE id = $1"),
             ],
         ),
     };
@@ -122,21 +109,10 @@ fn span(place: usize) -> Span {
 }
 
 fn traces() -> ExportTraceServiceRequest {
-    let scope = Some(InstrumentationScope {
-        name: "bench".to_owned(),
-        ..Default::default()
-    });
+    let scope = Some(InstrumentationScope { name: "bench".to_owned(), ..Default::default() });
     let spans = (0..SPANS).map(span).collect();
-    let scope_spans = vec![ScopeSpans {
-        scope,
-        spans,
-        ..ScopeSpans::default()
-    }];
-    let resource_spans = vec![ResourceSpans {
-        resource: Some(resource()),
-        scope_spans,
-        ..ResourceSpans::default()
-    }];
+    let scope_spans = vec![ScopeSpans { scope, spans, ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { resource: Some(resource()), scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }
 }
 
@@ -158,60 +134,41 @@ fn metrics() -> ExportMetricsServiceRequest {
     let metrics = vec![Metric {
         name: "http.server.request.duration".to_owned(),
         unit: "s".to_owned(),
-        data: Some(Data::Histogram(Histogram {
-            data_points,
-            aggregation_temporality: 2,
-        })),
+        data: Some(Data::Histogram(Histogram { data_points, aggregation_temporality: 2 })),
         ..Metric::default()
     }];
-    let scope_metrics = vec![ScopeMetrics {
-        metrics,
-        ..ScopeMetrics::default()
-    }];
-    let resource_metrics = vec![ResourceMetrics {
-        resource: Some(resource()),
-        scope_metrics,
-        ..ResourceMetrics::default()
-    }];
+    let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+    let resource_metrics =
+        vec![ResourceMetrics { resource: Some(resource()), scope_metrics, ..ResourceMetrics::default() }];
     ExportMetricsServiceRequest { resource_metrics }
 }
 
 #[divan::bench]
 fn traces_walk(bencher: Bencher) {
     let body = traces().encode_to_vec();
-    bencher
-        .counter(ItemsCount::new(SPANS))
-        .bench(|| protobuf(Signal::Traces, black_box(&body), &Limits::default()));
+    bencher.counter(ItemsCount::new(SPANS)).bench(|| protobuf(Signal::Traces, black_box(&body), &Limits::default()));
 }
 
 #[divan::bench]
 fn traces_tree(bencher: Bencher) {
     let body = traces().encode_to_vec();
-    bencher
-        .counter(ItemsCount::new(SPANS))
-        .bench(|| ExportTraceServiceRequest::decode(black_box(&body[..])));
+    bencher.counter(ItemsCount::new(SPANS)).bench(|| ExportTraceServiceRequest::decode(black_box(&body[..])));
 }
 
 #[divan::bench]
 fn traces_json(bencher: Bencher) {
     let body = serde_json::to_vec(&traces()).expect("a tree is JSON");
-    bencher
-        .counter(ItemsCount::new(SPANS))
-        .bench(|| json(Signal::Traces, black_box(&body), &Limits::default()));
+    bencher.counter(ItemsCount::new(SPANS)).bench(|| json(Signal::Traces, black_box(&body), &Limits::default()));
 }
 
 #[divan::bench]
 fn metrics_walk(bencher: Bencher) {
     let body = metrics().encode_to_vec();
-    bencher
-        .counter(ItemsCount::new(POINTS))
-        .bench(|| protobuf(Signal::Metrics, black_box(&body), &Limits::default()));
+    bencher.counter(ItemsCount::new(POINTS)).bench(|| protobuf(Signal::Metrics, black_box(&body), &Limits::default()));
 }
 
 #[divan::bench]
 fn metrics_tree(bencher: Bencher) {
     let body = metrics().encode_to_vec();
-    bencher
-        .counter(ItemsCount::new(POINTS))
-        .bench(|| ExportMetricsServiceRequest::decode(black_box(&body[..])));
+    bencher.counter(ItemsCount::new(POINTS)).bench(|| ExportMetricsServiceRequest::decode(black_box(&body[..])));
 }

@@ -20,10 +20,7 @@ async fn probes_and_metrics_answer() {
     let (stop, stopped) = watch::channel(false);
     let listener = bind(Port::Admin, "127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    let admin = Admin {
-        snapshots: latest,
-        intake: intake.clone(),
-    };
+    let admin = Admin { snapshots: latest, intake: intake.clone() };
     let serving = tokio::spawn(serve(listener, admin, stopped));
 
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
@@ -36,20 +33,11 @@ async fn probes_and_metrics_answer() {
     };
     assert_eq!(get("/healthz").await, (200, "ok\n".to_owned()));
     let answer = get("/readyz").await;
-    assert_eq!(
-        answer,
-        (503, "not ready: no port is listened on\n".to_owned())
-    );
+    assert_eq!(answer, (503, "not ready: no port is listened on\n".to_owned()));
 
     intake.counters().listening_on("grpc 127.0.0.1:4317");
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_millis() as u64;
-    snapshots.send_replace(Arc::new(Snapshot {
-        at_unix_ms: now,
-        ..Snapshot::default()
-    }));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    snapshots.send_replace(Arc::new(Snapshot { at_unix_ms: now, ..Snapshot::default() }));
     assert_eq!(get("/readyz").await, (200, "ready\n".to_owned()));
 
     intake.counters().request_turned_away();

@@ -124,9 +124,7 @@ pub(crate) struct NodeContext {
 /// Runs a process of the demo until its parent ends it or is gone. Builds a runtime of its own, so
 /// it is called outside of any.
 pub fn run(args: &NodeArgs) -> Result<(), NodeError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(live(args));
     if let Err(error) = &outcome {
         report(&Report::Failed { why: format!("failed to {error}") });

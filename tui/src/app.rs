@@ -139,10 +139,7 @@ impl App {
     /// The warnings that are open, worst first.
     pub fn open_warnings(&self) -> Vec<&WarningView> {
         let warnings = self.shown().map_or(&[][..], |shown| &shown.warnings);
-        let mut open: Vec<_> = warnings
-            .iter()
-            .filter(|warning| warning.ended_unix_ms.is_none())
-            .collect();
+        let mut open: Vec<_> = warnings.iter().filter(|warning| warning.ended_unix_ms.is_none()).collect();
         open.sort_by_key(|warning| std::cmp::Reverse(warning.severity));
         open
     }
@@ -184,9 +181,7 @@ impl App {
         if key.kind == KeyEventKind::Release {
             return Vec::new();
         }
-        keymap::command(self.context(), key)
-            .map(|command| self.perform(command))
-            .unwrap_or_default()
+        keymap::command(self.context(), key).map(|command| self.perform(command)).unwrap_or_default()
     }
 
     fn perform(&mut self, command: Command) -> Vec<Effect> {
@@ -220,10 +215,7 @@ impl App {
 
     fn pause(&mut self) {
         self.held = match (self.held.take(), &self.live) {
-            (None, Some(live)) => Some(Held {
-                snapshot: Arc::clone(live),
-                since: self.now,
-            }),
+            (None, Some(live)) => Some(Held { snapshot: Arc::clone(live), since: self.now }),
             _ => None,
         };
         self.settle();
@@ -278,9 +270,7 @@ impl App {
                 self.settle();
             }
             Screen::Tier => {
-                let rows = self
-                    .opened_tier()
-                    .map_or(0, |tier| self.pane.rows(tier, shown));
+                let rows = self.opened_tier().map_or(0, |tier| self.pane.rows(tier, shown));
                 self.pane_row = selection::step(self.pane_row, step, page / 2, rows);
             }
         }
@@ -307,11 +297,7 @@ impl App {
         }
         let status = self.status();
         let moved = before.0 != now.second() && status.counts_seconds();
-        if moved || before.1 != status || before.2 != self.note.is_some() {
-            vec![Effect::Draw]
-        } else {
-            Vec::new()
-        }
+        if moved || before.1 != status || before.2 != self.note.is_some() { vec![Effect::Draw] } else { Vec::new() }
     }
 
     fn take(&mut self, update: SourceUpdate) {
@@ -322,11 +308,7 @@ impl App {
                 self.settle();
             }
             SourceUpdate::Note(note) => self.note = Some((note, self.now)),
-            SourceUpdate::Connecting {
-                address,
-                attempt,
-                error,
-            } => self.connection.connecting(address, attempt, error),
+            SourceUpdate::Connecting { address, attempt, error } => self.connection.connecting(address, attempt, error),
             SourceUpdate::Connected { address } => {
                 if self.connection.connected() {
                     self.note = Some((format!("connected to {address}"), self.now));

@@ -2,9 +2,9 @@
 
 use tiertop_core::phase::Phase;
 use tiertop_core::snapshot::{
-    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, PipelineView,
-    ReasonCount, SNAPSHOT_VERSION, Severity, SignalKind, SignalView, Snapshot, SourceView,
-    TREND_SECONDS, TierState, TierView, TrendView, WarningView, Window,
+    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, PipelineView, ReasonCount,
+    SNAPSHOT_VERSION, Severity, SignalKind, SignalView, Snapshot, SourceView, TREND_SECONDS, TierState, TierView,
+    TrendView, WarningView, Window,
 };
 use tiertop_core::tier::TierKind;
 
@@ -17,11 +17,9 @@ const NOW_MS: u64 = NOW_S * 1000;
 pub fn warning() -> Snapshot {
     let mut shown = system(9.0);
     shown.warnings = vec![replica_lag(), primary_busy(), queue_age(), ended()];
-    for (member, state) in [
-        ("orders-ro", TierState::Critical),
-        ("orders@db1", TierState::Warning),
-        ("content-jobs", TierState::Warning),
-    ] {
+    for (member, state) in
+        [("orders-ro", TierState::Critical), ("orders@db1", TierState::Warning), ("content-jobs", TierState::Warning)]
+    {
         let mut of_member = shown.tiers.iter_mut();
         if let Some(tier) = of_member.find(|tier| tier.member.starts_with(member)) {
             tier.state = state;
@@ -51,10 +49,7 @@ pub fn waiting() -> Snapshot {
         at_unix_ms: NOW_MS,
         pipeline: PipelineView {
             started_unix_ms: NOW_MS - 4000,
-            listening: vec![
-                "grpc 127.0.0.1:4317".to_owned(),
-                "http 127.0.0.1:4318".to_owned(),
-            ],
+            listening: vec!["grpc 127.0.0.1:4317".to_owned(), "http 127.0.0.1:4318".to_owned()],
             ..PipelineView::default()
         },
         ..Snapshot::default()
@@ -69,12 +64,7 @@ pub fn odd() -> Snapshot {
     shown.pipeline.requests_turned_away = 7;
     shown.pipeline.spans_late = 1_000_000;
     shown.pipeline.spans_per_second = 123_456.0;
-    let names = [
-        "注文サービス",
-        "orders-with-a-very-long-name@db-17.internal.example:5432",
-        "x",
-        "é̂",
-    ];
+    let names = ["注文サービス", "orders-with-a-very-long-name@db-17.internal.example:5432", "x", "é̂"];
     for number in 0..30_usize {
         let kind = TierKind::ALL[number * 13 / 30];
         let mut tier = tier(kind, &format!("{}{number}", names[number % 4]), None, None);
@@ -90,11 +80,7 @@ pub fn odd() -> Snapshot {
             tier.p95_ms = Some(number as f64 * 9876.5);
             tier.error_ratio = Some(0.0004);
         }
-        tier.state = if number == 17 {
-            TierState::Warning
-        } else {
-            TierState::Fine
-        };
+        tier.state = if number == 17 { TierState::Warning } else { TierState::Fine };
         shown.tiers.push(tier);
     }
     shown.signals = SignalKind::HEADLINES
@@ -136,53 +122,20 @@ fn system(strain: f64) -> Snapshot {
         tier(TierKind::Web, "web", Some(241.0), scaled(11.0, slow)),
         tier(TierKind::App, "content", Some(241.0), scaled(10.0, slow)),
         tier(TierKind::Cache, "redis", Some(262.0), Some((0.3, 0.8, 1.9))),
-        tier(
-            TierKind::DbPrimary,
-            "orders@db1:5432",
-            Some(61.0),
-            scaled(4.0, slow),
-        ),
-        tier(
-            TierKind::DbReplica,
-            "orders-ro@db2:5432",
-            Some(44.0),
-            scaled(6.6, slow),
-        ),
-        tier(
-            TierKind::ObjectStore,
-            "s3 content-assets",
-            Some(2.4),
-            Some((6.0, 12.0, 15.0)),
-        ),
+        tier(TierKind::DbPrimary, "orders@db1:5432", Some(61.0), scaled(4.0, slow)),
+        tier(TierKind::DbReplica, "orders-ro@db2:5432", Some(44.0), scaled(6.6, slow)),
+        tier(TierKind::ObjectStore, "s3 content-assets", Some(2.4), Some((6.0, 12.0, 15.0))),
         tier(TierKind::Queue, "content-jobs", Some(2.4), None),
-        tier(
-            TierKind::Worker,
-            "content-worker",
-            Some(2.4),
-            Some((31.0, 44.0, 61.0)),
-        ),
-        tier(
-            TierKind::Warehouse,
-            "redshift",
-            Some(0.02),
-            Some((900.0, 2400.0, 2400.0)),
-        ),
-        tier(
-            TierKind::External,
-            "api.payments.example",
-            Some(12.0),
-            Some((80.0, 140.0, 310.0)),
-        ),
+        tier(TierKind::Worker, "content-worker", Some(2.4), Some((31.0, 44.0, 61.0))),
+        tier(TierKind::Warehouse, "redshift", Some(0.02), Some((900.0, 2400.0, 2400.0))),
+        tier(TierKind::External, "api.payments.example", Some(12.0), Some((80.0, 140.0, 310.0))),
     ];
     for place in [2, 3, 9] {
         let member = tiers[place].member.clone();
         tiers[place].instances = vec![instance(&member, 'a', 1), instance(&member, 'b', 2)];
         tiers[place].zones = vec!["eu-central-1a".to_owned(), "eu-central-1b".to_owned()];
     }
-    tiers[3].instances.push(InstanceView {
-        silent_for_s: Some(42),
-        ..instance("content", 'b', 3)
-    });
+    tiers[3].instances.push(InstanceView { silent_for_s: Some(42), ..instance("content", 'b', 3) });
     tiers[3].error_ratio = Some(0.0012);
     tiers[6].kind_reason = String::from("address says replica");
     tiers[4].sampled_ratio = Some(0.25);
@@ -195,10 +148,7 @@ fn system(strain: f64) -> Snapshot {
         at_unix_ms: NOW_MS,
         environment: "demo".to_owned(),
         region: "eu-central-1".to_owned(),
-        window: Window {
-            from_unix_s: NOW_S - 12,
-            to_unix_s: NOW_S - 3,
-        },
+        window: Window { from_unix_s: NOW_S - 12, to_unix_s: NOW_S - 3 },
         edges,
         signals: signals(&tiers),
         warnings: Vec::new(),
@@ -213,12 +163,7 @@ fn scaled(p50: f64, strain: Option<f64>) -> Option<(f64, f64, f64)> {
     Some((p50 * strain.sqrt(), p50 * strain, p50 * strain * 2.1))
 }
 
-fn tier(
-    kind: TierKind,
-    member: &str,
-    rate: Option<f64>,
-    quantiles: Option<(f64, f64, f64)>,
-) -> TierView {
+fn tier(kind: TierKind, member: &str, rate: Option<f64>, quantiles: Option<(f64, f64, f64)>) -> TierView {
     let seed = member.len() + kind as usize;
     let (p50, p95, p99) = quantiles.unwrap_or_default();
     let known = |ms: f64| quantiles.map(|_| ms);
@@ -247,11 +192,7 @@ fn tier(
             value: (rate * p50 / 1000.0).ceil(),
             inferred: kind == TierKind::App,
         }),
-        instances: vec![InstanceView {
-            zone: None,
-            version: None,
-            ..instance(member, 'a', 1)
-        }],
+        instances: vec![InstanceView { zone: None, version: None, ..instance(member, 'a', 1) }],
         zones: Vec::new(),
         operations: operations(rate, p50, p95, known(p99)),
         distribution: quantiles.map_or_else(Vec::new, |_| distribution(p50, p99)),
@@ -285,18 +226,16 @@ fn operations(rate: Option<f64>, p50: f64, p95: f64, p99: Option<f64>) -> Vec<Op
         ("GET /api/v1/search", 0.02, 0.02, 0.8),
         ("other", 0.01, 0.0, 0.2),
     ];
-    let each = names
-        .into_iter()
-        .map(|(name, share, time_share, slower)| OperationView {
-            name: name.to_owned(),
-            requests_per_second: rate.unwrap_or_default() * share,
-            error_ratio: if share < 0.02 { 0.012 } else { 0.0 },
-            p50_ms: p99.map(|_| p50 * slower),
-            p95_ms: p99.map(|_| p95 * slower),
-            p99_ms: p99.map(|p99| p99 * slower),
-            max_ms: p99.map(|p99| p99 * slower * 1.4),
-            time_share,
-        });
+    let each = names.into_iter().map(|(name, share, time_share, slower)| OperationView {
+        name: name.to_owned(),
+        requests_per_second: rate.unwrap_or_default() * share,
+        error_ratio: if share < 0.02 { 0.012 } else { 0.0 },
+        p50_ms: p99.map(|_| p50 * slower),
+        p95_ms: p99.map(|_| p95 * slower),
+        p99_ms: p99.map(|p99| p99 * slower),
+        max_ms: p99.map(|p99| p99 * slower * 1.4),
+        time_share,
+    });
     each.collect()
 }
 
@@ -308,11 +247,7 @@ fn distribution(p50: f64, p99: f64) -> Vec<BucketView> {
         let away = (upper / p50).log2();
         let hump = 900.0 * (-away * away * 1.6).exp();
         let tail = 60.0 * (-(upper / p99).log2().powi(2) * 3.0).exp();
-        buckets.push(BucketView {
-            lower_ms: upper / step,
-            upper_ms: upper,
-            count: (hump + tail) as u64,
-        });
+        buckets.push(BucketView { lower_ms: upper / step, upper_ms: upper, count: (hump + tail) as u64 });
         upper *= step;
     }
     buckets
@@ -343,76 +278,33 @@ fn edges(tiers: &[TierView]) -> Vec<EdgeView> {
         (3, 8, None),
         (9, 7, None),
     ];
-    let each =
-        calls.into_iter().map(
-            |(from, to, gap): (usize, usize, Option<(f64, f64)>)| EdgeView {
-                from: tiers[from].id.clone(),
-                to: tiers[to].id.clone(),
-                requests_per_second: tiers[to].requests_per_second.unwrap_or_default(),
-                error_ratio: 0.0,
-                p95_ms: tiers[to].p95_ms,
-                gap_mean_ms: gap.map(|(mean, _)| mean),
-                gap_p95_ms: gap.map(|(_, p95)| p95),
-            },
-        );
+    let each = calls.into_iter().map(|(from, to, gap): (usize, usize, Option<(f64, f64)>)| EdgeView {
+        from: tiers[from].id.clone(),
+        to: tiers[to].id.clone(),
+        requests_per_second: tiers[to].requests_per_second.unwrap_or_default(),
+        error_ratio: 0.0,
+        p95_ms: tiers[to].p95_ms,
+        gap_mean_ms: gap.map(|(mean, _)| mean),
+        gap_p95_ms: gap.map(|(_, p95)| p95),
+    });
     each.collect()
 }
 
 fn signals(tiers: &[TierView]) -> Vec<SignalView> {
-    let mut cache = signal(
-        SignalKind::CacheHitRatio,
-        &tiers[4].id,
-        Some(0.912),
-        wave(0.912, 1.0, 2),
-    );
+    let mut cache = signal(SignalKind::CacheHitRatio, &tiers[4].id, Some(0.912), wave(0.912, 1.0, 2));
     cache.inferred = true;
     cache.source = String::from("cache reads followed by a database read");
-    let mut lag = signal(
-        SignalKind::ReplicaLagSeconds,
-        &tiers[6].id,
-        Some(8.4),
-        wave(8.4, 20.0, 1),
-    );
+    let mut lag = signal(SignalKind::ReplicaLagSeconds, &tiers[6].id, Some(8.4), wave(8.4, 20.0, 1));
     lag.slope_per_second = Some(0.9);
     lag.source = String::from("postgresql.wal.delay");
-    let depth = signal(
-        SignalKind::QueueDepth,
-        &tiers[8].id,
-        Some(124.0),
-        wave(124.0, 2.0, 5),
-    );
-    let age = signal(
-        SignalKind::QueueOldestAgeSeconds,
-        &tiers[8].id,
-        Some(2.1),
-        wave(2.1, 2.0, 4),
-    );
-    let mut pool = signal(
-        SignalKind::PoolUsed,
-        &tiers[6].id,
-        Some(18.0),
-        wave(18.0, 2.0, 7),
-    );
+    let depth = signal(SignalKind::QueueDepth, &tiers[8].id, Some(124.0), wave(124.0, 2.0, 5));
+    let age = signal(SignalKind::QueueOldestAgeSeconds, &tiers[8].id, Some(2.1), wave(2.1, 2.0, 4));
+    let mut pool = signal(SignalKind::PoolUsed, &tiers[6].id, Some(18.0), wave(18.0, 2.0, 7));
     pool.part = String::from("reads");
-    let mut most = signal(
-        SignalKind::PoolMax,
-        &tiers[6].id,
-        Some(20.0),
-        wave(20.0, 1.0, 11),
-    );
+    let mut most = signal(SignalKind::PoolMax, &tiers[6].id, Some(20.0), wave(20.0, 1.0, 11));
     most.part = String::from("reads");
-    let cpu = signal(
-        SignalKind::CpuRatio,
-        &tiers[6].id,
-        Some(0.83),
-        wave(0.83, 2.0, 3),
-    );
-    let memory = signal(
-        SignalKind::MemoryBytes,
-        &tiers[4].id,
-        Some(1.5e9),
-        wave(1.5e9, 1.0, 3),
-    );
+    let cpu = signal(SignalKind::CpuRatio, &tiers[6].id, Some(0.83), wave(0.83, 2.0, 3));
+    let memory = signal(SignalKind::MemoryBytes, &tiers[4].id, Some(1.5e9), wave(1.5e9, 1.0, 3));
     vec![cache, lag, depth, age, pool, most, cpu, memory]
 }
 
@@ -458,10 +350,7 @@ fn primary_busy() -> WarningView {
         title: "slower than usual".to_owned(),
         severity: Severity::Warning,
         phase: Some(Phase::DatabaseReads),
-        evidence: vec![
-            "p95 4 → 36 ms".to_owned(),
-            "reads 61/s, usually 20/s".to_owned(),
-        ],
+        evidence: vec!["p95 4 → 36 ms".to_owned(), "reads 61/s, usually 20/s".to_owned()],
         remedy_now: "see the replica first: its reads come here".to_owned(),
         remedy_for_good: "cache hot reads".to_owned(),
         since_unix_ms: NOW_MS - 21_000,
@@ -515,14 +404,8 @@ fn pipeline() -> PipelineView {
         points_unused: 120,
         spans_late: 3,
         spans_detail: 88_000,
-        refusals: vec![ReasonCount {
-            reason: "span without a trace id".to_owned(),
-            count: 0,
-        }],
-        evictions: vec![ReasonCount {
-            reason: "operations folded into other".to_owned(),
-            count: 12,
-        }],
+        refusals: vec![ReasonCount { reason: "span without a trace id".to_owned(), count: 0 }],
+        evictions: vec![ReasonCount { reason: "operations folded into other".to_owned(), count: 12 }],
         queue_capacity_bytes: 64 << 20,
         engine_bytes: 31 << 20,
         sources: (1..=12).map(source).collect(),

@@ -49,11 +49,7 @@ pub fn seconds(seconds: f64) -> String {
 
 /// Whole seconds as they are written in a sentence: `12 s`, `3m 10s`.
 pub fn whole_seconds(whole: u64) -> String {
-    if whole < 60 {
-        format!("{whole} s")
-    } else {
-        long_duration(whole as f64, " ")
-    }
+    if whole < 60 { format!("{whole} s") } else { long_duration(whole as f64, " ") }
 }
 
 /// The two greatest units of a duration of a minute or more.
@@ -98,11 +94,7 @@ pub fn ratio(share: f64) -> String {
 
 /// How many, at most five wide.
 pub fn count(many: u64) -> String {
-    if many < 10_000 {
-        many.to_string()
-    } else {
-        scaled(many as f64)
-    }
+    if many < 10_000 { many.to_string() } else { scaled(many as f64) }
 }
 
 /// A number of ten thousand or more with one decimal, or none from a hundred on, and a letter.
@@ -136,12 +128,7 @@ pub fn bytes(many: f64) -> String {
 /// The time of day in UTC of a Unix time in seconds.
 pub fn clock(unix_s: u64) -> String {
     let of_day = unix_s % 86_400;
-    format!(
-        "{:02}:{:02}:{:02}",
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
+    format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60)
 }
 
 /// A figure that may be unknown.
@@ -188,12 +175,8 @@ pub fn signal_slope(kind: SignalKind, per_second: f64) -> Option<String> {
     let sign = if per_second < 0.0 { '-' } else { '+' };
     let size = per_second.abs();
     let (text, least) = match kind {
-        SignalKind::CacheHitRatio | SignalKind::CpuRatio => {
-            (format!("{:.1} points/s", size * 100.0), 0.001)
-        }
-        SignalKind::ReplicaLagSeconds | SignalKind::QueueOldestAgeSeconds => {
-            (format!("{size:.1} s/s"), 0.05)
-        }
+        SignalKind::CacheHitRatio | SignalKind::CpuRatio => (format!("{:.1} points/s", size * 100.0), 0.001),
+        SignalKind::ReplicaLagSeconds | SignalKind::QueueOldestAgeSeconds => (format!("{size:.1} s/s"), 0.05),
         SignalKind::MemoryBytes => (format!("{}/s", bytes(size)), 1024.0),
         _ => (format!("{}/s", rate(size)), 0.05),
     };

@@ -94,29 +94,13 @@ pub struct Binding {
     pub footer: Option<&'static str>,
 }
 
-const EVERYWHERE: &[Context] = &[
-    Context::Overview,
-    Context::Tier,
-    Context::Help,
-    Context::Waiting,
-];
+const EVERYWHERE: &[Context] = &[Context::Overview, Context::Tier, Context::Help, Context::Waiting];
 const WITH_DATA: &[Context] = &[Context::Overview, Context::Tier];
 const WITH_ROWS: &[Context] = &[Context::Overview, Context::Tier, Context::Help];
 
 /// A row of the table without a word in the footer.
-const fn row(
-    keys: &'static [Key],
-    command: Command,
-    contexts: &'static [Context],
-    help: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        command,
-        contexts,
-        help,
-        footer: None,
-    }
+const fn row(keys: &'static [Key], command: Command, contexts: &'static [Context], help: &'static str) -> Binding {
+    Binding { keys, command, contexts, help, footer: None }
 }
 
 impl Binding {
@@ -138,20 +122,8 @@ use KeyCode::{BackTab, Char, Enter, Esc, F, Tab};
 
 /// Every key that works, in the order of the help.
 pub const BINDINGS: &[Binding] = &[
-    row(
-        &[Plain(Char('?')), Plain(F(1))],
-        Command::Help,
-        EVERYWHERE,
-        "this help, and away with it",
-    )
-    .named("help"),
-    row(
-        &[Plain(Enter)],
-        Command::Open,
-        &[Context::Overview],
-        "open the tier under the cursor",
-    )
-    .named("open tier"),
+    row(&[Plain(Char('?')), Plain(F(1))], Command::Help, EVERYWHERE, "this help, and away with it").named("help"),
+    row(&[Plain(Enter)], Command::Open, &[Context::Overview], "open the tier under the cursor").named("open tier"),
     row(
         &[Plain(Esc), Plain(KeyCode::Backspace)],
         Command::Back,
@@ -159,119 +131,27 @@ pub const BINDINGS: &[Binding] = &[
         "one step back; never quits",
     )
     .named("back"),
-    row(
-        &[Plain(Tab), Plain(KeyCode::Right)],
-        Command::NextPane,
-        &[Context::Tier],
-        "next pane of the tier",
-    )
-    .named("next pane"),
-    row(
-        &[Plain(BackTab), Plain(KeyCode::Left)],
-        Command::PreviousPane,
-        &[Context::Tier],
-        "pane before",
-    ),
-    row(
-        &[Plain(Char('w'))],
-        Command::GoToWarning,
-        WITH_DATA,
-        "go to the tier of the warning that is shown",
-    )
-    .named("warned tier"),
-    row(
-        &[Plain(Char('n'))],
-        Command::NextWarning,
-        &[Context::Overview],
-        "next warning",
-    )
-    .named("next warning"),
-    row(
-        &[Plain(Char('p'))],
-        Command::PreviousWarning,
-        &[Context::Overview],
-        "warning before",
-    ),
-    row(
-        &[Plain(Char(' '))],
-        Command::Pause,
-        WITH_DATA,
-        "hold the picture while data keeps coming, and go on",
-    )
-    .named("pause"),
-    row(
-        &[Plain(Char('j')), Plain(KeyCode::Down)],
-        Command::Move(Step::Down),
-        WITH_ROWS,
-        "a row down",
-    ),
-    row(
-        &[Plain(Char('k')), Plain(KeyCode::Up)],
-        Command::Move(Step::Up),
-        WITH_ROWS,
-        "a row up",
-    ),
-    row(
-        &[Plain(Char('g')), Plain(KeyCode::Home)],
-        Command::Move(Step::First),
-        WITH_ROWS,
-        "first row",
-    ),
-    row(
-        &[Plain(Char('G')), Plain(KeyCode::End)],
-        Command::Move(Step::Last),
-        WITH_ROWS,
-        "last row",
-    ),
-    row(
-        &[Plain(KeyCode::PageDown), Ctrl('f')],
-        Command::Move(Step::PageDown),
-        WITH_ROWS,
-        "a page down",
-    ),
-    row(
-        &[Plain(KeyCode::PageUp), Ctrl('b')],
-        Command::Move(Step::PageUp),
-        WITH_ROWS,
-        "a page up",
-    ),
-    row(
-        &[Ctrl('d')],
-        Command::Move(Step::HalfDown),
-        WITH_ROWS,
-        "half a page down",
-    ),
-    row(
-        &[Ctrl('u')],
-        Command::Move(Step::HalfUp),
-        WITH_ROWS,
-        "half a page up",
-    ),
-    row(
-        &[Plain(Char('1'))],
-        Command::Overview,
-        &[Context::Tier, Context::Help],
-        "the overview, from anywhere",
-    ),
-    row(
-        &[Ctrl('l')],
-        Command::Redraw,
-        EVERYWHERE,
-        "draw the screen anew",
-    ),
-    row(
-        &[Ctrl('z')],
-        Command::Suspend,
-        EVERYWHERE,
-        "to the shell; fg comes back",
-    ),
-    row(
-        &[Plain(Char('q')), Ctrl('c')],
-        Command::Quit,
-        EVERYWHERE,
-        "quit",
-    )
-    .named("quit"),
+    row(&[Plain(Tab), Plain(KeyCode::Right)], Command::NextPane, &[Context::Tier], "next pane of the tier")
+        .named("next pane"),
+    row(&[Plain(BackTab), Plain(KeyCode::Left)], Command::PreviousPane, &[Context::Tier], "pane before"),
+    row(&[Plain(Char('w'))], Command::GoToWarning, WITH_DATA, "go to the tier of the warning that is shown")
+        .named("warned tier"),
+    row(&[Plain(Char('n'))], Command::NextWarning, &[Context::Overview], "next warning").named("next warning"),
+    row(&[Plain(Char('p'))], Command::PreviousWarning, &[Context::Overview], "warning before"),
+    row(&[Plain(Char(' '))], Command::Pause, WITH_DATA, "hold the picture while data keeps coming, and go on")
+        .named("pause"),
+    row(&[Plain(Char('j')), Plain(KeyCode::Down)], Command::Move(Step::Down), WITH_ROWS, "a row down"),
+    row(&[Plain(Char('k')), Plain(KeyCode::Up)], Command::Move(Step::Up), WITH_ROWS, "a row up"),
+    row(&[Plain(Char('g')), Plain(KeyCode::Home)], Command::Move(Step::First), WITH_ROWS, "first row"),
+    row(&[Plain(Char('G')), Plain(KeyCode::End)], Command::Move(Step::Last), WITH_ROWS, "last row"),
+    row(&[Plain(KeyCode::PageDown), Ctrl('f')], Command::Move(Step::PageDown), WITH_ROWS, "a page down"),
+    row(&[Plain(KeyCode::PageUp), Ctrl('b')], Command::Move(Step::PageUp), WITH_ROWS, "a page up"),
+    row(&[Ctrl('d')], Command::Move(Step::HalfDown), WITH_ROWS, "half a page down"),
+    row(&[Ctrl('u')], Command::Move(Step::HalfUp), WITH_ROWS, "half a page up"),
+    row(&[Plain(Char('1'))], Command::Overview, &[Context::Tier, Context::Help], "the overview, from anywhere"),
+    row(&[Ctrl('l')], Command::Redraw, EVERYWHERE, "draw the screen anew"),
+    row(&[Ctrl('z')], Command::Suspend, EVERYWHERE, "to the shell; fg comes back"),
+    row(&[Plain(Char('q')), Ctrl('c')], Command::Quit, EVERYWHERE, "quit").named("quit"),
 ];
 
 impl Key {
@@ -314,28 +194,19 @@ impl Key {
 
 /// What a key asks for in a context, if anything.
 pub fn command(context: Context, event: KeyEvent) -> Option<Command> {
-    bindings(context)
-        .find(|binding| binding.keys.iter().any(|key| key.matches(event)))
-        .map(|binding| binding.command)
+    bindings(context).find(|binding| binding.keys.iter().any(|key| key.matches(event))).map(|binding| binding.command)
 }
 
 /// The rows of the table that work in a context.
 pub fn bindings(context: Context) -> impl Iterator<Item = &'static Binding> {
-    BINDINGS
-        .iter()
-        .filter(move |binding| binding.contexts.contains(&context))
+    BINDINGS.iter().filter(move |binding| binding.contexts.contains(&context))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const CONTEXTS: [Context; 4] = [
-        Context::Overview,
-        Context::Tier,
-        Context::Help,
-        Context::Waiting,
-    ];
+    const CONTEXTS: [Context; 4] = [Context::Overview, Context::Tier, Context::Help, Context::Waiting];
 
     #[test]
     fn no_key_means_two_things_in_one_place() {
@@ -365,10 +236,7 @@ mod tests {
     #[test]
     fn a_capital_letter_is_found_with_shift_held() {
         let shifted = KeyEvent::new(Char('G'), KeyModifiers::SHIFT);
-        assert_eq!(
-            command(Context::Overview, shifted),
-            Some(Command::Move(Step::Last))
-        );
+        assert_eq!(command(Context::Overview, shifted), Some(Command::Move(Step::Last)));
         let alt = KeyEvent::new(Char('q'), KeyModifiers::ALT);
         assert_eq!(command(Context::Overview, alt), None);
     }

@@ -44,12 +44,8 @@ impl ScreenOptions {
     /// How to draw, for this process's environment.
     fn look(&self) -> Look {
         let variable = |name: &str| std::env::var(name).ok();
-        let palette = self
-            .palette
-            .unwrap_or_else(|| Palette::from_environment(variable));
-        let signs = self
-            .signs
-            .unwrap_or_else(|| Signs::from_environment(variable));
+        let palette = self.palette.unwrap_or_else(|| Palette::from_environment(variable));
+        let signs = self.signs.unwrap_or_else(|| Signs::from_environment(variable));
         Look::new(palette, signs)
     }
 }
@@ -95,8 +91,7 @@ where
             match timeout_at(next_frame, events.recv()).await {
                 Ok(event) if Instant::now() < next_frame + FRAME => event,
                 late => {
-                    terminal
-                        .draw(|frame| screen::draw(app, look, frame.area(), frame.buffer_mut()))?;
+                    terminal.draw(|frame| screen::draw(app, look, frame.area(), frame.buffer_mut()))?;
                     next_frame = Instant::now() + FRAME;
                     stale = false;
                     let Ok(event) = late else { continue };
@@ -149,10 +144,7 @@ fn gather(sender: Sender<Event>, updates: Receiver<SourceUpdate>) -> Result<Join
         (SignalKind::interrupt(), Signal::Interrupt),
         (SignalKind::terminate(), Signal::Terminate),
         (SignalKind::hangup(), Signal::Hangup),
-        (
-            SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()),
-            Signal::Continue,
-        ),
+        (SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()), Signal::Continue),
     ] {
         let mut signals = signal(kind)?;
         let sender = sender.clone();
@@ -214,9 +206,7 @@ async fn send_updates(sender: Sender<Event>, mut updates: Receiver<SourceUpdate>
 
 /// The time, read here and in no other place of the screen.
 fn now() -> UnixNanos {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 

@@ -55,11 +55,7 @@ impl Signs {
             .find(|value| !value.is_empty())
             .unwrap_or_default()
             .to_ascii_lowercase();
-        if locale.contains("utf-8") || locale.contains("utf8") {
-            Self::Unicode
-        } else {
-            Self::Ascii
-        }
+        if locale.contains("utf-8") || locale.contains("utf8") { Self::Unicode } else { Self::Ascii }
     }
 }
 
@@ -75,10 +71,7 @@ pub struct Look {
 impl Look {
     /// The look for a palette and signs.
     pub fn new(palette: Palette, signs: Signs) -> Self {
-        Self {
-            theme: Theme::new(palette),
-            signs,
-        }
+        Self { theme: Theme::new(palette), signs }
     }
 }
 

@@ -13,9 +13,7 @@ use color_eyre::eyre::{Result, WrapErr, eyre};
 use crossterm::cursor::{Hide, Show};
 use crossterm::execute;
 use crossterm::style::{Attribute, SetAttribute, force_color_output};
-use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
-};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, getpid, kill_process};
@@ -54,8 +52,7 @@ pub fn take() -> Result<Taken> {
     // The theme without colours is how NO_COLOR is honoured here.
     force_color_output(true);
     give_back_on_panic();
-    let terminal =
-        Terminal::new(CrosstermBackend::new(stdout())).wrap_err("failed to set up the screen")?;
+    let terminal = Terminal::new(CrosstermBackend::new(stdout())).wrap_err("failed to set up the screen")?;
     let taken = Taken { terminal };
     enter().wrap_err("failed to take the terminal")?;
     Ok(taken)
@@ -90,12 +87,7 @@ fn enter() -> io::Result<()> {
 /// Gives the terminal back if it is ours. Errors are of no use here: it may be gone.
 pub fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        let _ = execute!(
-            stdout(),
-            SetAttribute(Attribute::Reset),
-            LeaveAlternateScreen,
-            Show
-        );
+        let _ = execute!(stdout(), SetAttribute(Attribute::Reset), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
 }

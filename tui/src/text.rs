@@ -24,9 +24,7 @@ pub fn print_snapshot(shown: &Snapshot) -> String {
         calls(shown, &mut text);
     }
     pipeline(shown, &mut text);
-    text.lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect()
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// Appends a line. Writing to a string cannot fail.
@@ -43,30 +41,16 @@ fn head(shown: &Snapshot, text: &mut String) {
     line!(text, "{}", pieces.join("  "));
     let window = shown.window;
     if window.to_unix_s > 0 {
-        line!(
-            text,
-            "figures of {} to {}",
-            format::clock(window.from_unix_s),
-            format::clock(window.to_unix_s),
-        );
+        line!(text, "figures of {} to {}", format::clock(window.from_unix_s), format::clock(window.to_unix_s),);
     }
 }
 
 fn waiting(shown: &Snapshot, text: &mut String) {
-    line!(
-        text,
-        "\nno tier seen yet; listening on {}",
-        shown.pipeline.listening.join(", ")
-    );
+    line!(text, "\nno tier seen yet; listening on {}", shown.pipeline.listening.join(", "));
 }
 
 fn warnings(shown: &Snapshot, text: &mut String) {
-    let open = || {
-        shown
-            .warnings
-            .iter()
-            .filter(|warning| warning.ended_unix_ms.is_none())
-    };
+    let open = || shown.warnings.iter().filter(|warning| warning.ended_unix_ms.is_none());
     if open().next().is_none() {
         line!(text, "\nno warnings");
     }
@@ -104,35 +88,16 @@ fn tiers(shown: &Snapshot, text: &mut String) {
     let theme = Theme::new(Palette::None);
     let row = |cells: [&str; 8]| {
         let [state, name, rate, errors, p50, p95, p99, open] = cells;
-        let numbers: String = [
-            (rate, 8),
-            (errors, 8),
-            (p50, 9),
-            (p95, 9),
-            (p99, 9),
-            (open, 7),
-        ]
-        .into_iter()
-        .map(|(cell, width)| fit(cell, width, Align::Right))
-        .collect();
-        format!(
-            "{} {}{numbers}",
-            fit(state, 14, Align::Left),
-            fit(name, 38, Align::Left)
-        )
+        let numbers: String = [(rate, 8), (errors, 8), (p50, 9), (p95, 9), (p99, 9), (open, 7)]
+            .into_iter()
+            .map(|(cell, width)| fit(cell, width, Align::Right))
+            .collect();
+        format!("{} {}{numbers}", fit(state, 14, Align::Left), fit(name, 38, Align::Left))
     };
-    line!(
-        text,
-        "\n{}",
-        row(["", "tier", "req/s", "err", "p50", "p95", "p99", "open"])
-    );
+    line!(text, "\n{}", row(["", "tier", "req/s", "err", "p50", "p95", "p99", "open"]));
     for tier in &shown.tiers {
         let many = tier.instances.len();
-        let many = if many > 1 {
-            format!(" ×{many}")
-        } else {
-            String::new()
-        };
+        let many = if many > 1 { format!(" ×{many}") } else { String::new() };
         let name = format!("{:<12} {}{many}", tier.kind, tier.member);
         let cells = [
             &words::tier_state(tier, 14, &theme).0,
@@ -166,17 +131,10 @@ fn signals(shown: &Snapshot, text: &mut String) {
         };
         let mark = if signal.inferred { "~" } else { "" };
         let value = format!("{mark}{}", format::signal_value(signal.kind, value));
-        let slope = signal
-            .slope_per_second
-            .and_then(|slope| format::signal_slope(signal.kind, slope))
-            .unwrap_or_default();
+        let slope =
+            signal.slope_per_second.and_then(|slope| format::signal_slope(signal.kind, slope)).unwrap_or_default();
         let tier = format!("{} {}", words::tier_name(&signal.tier), signal.part);
-        line!(
-            text,
-            "{name} {} {}  {tier}",
-            fit(&value, 10, Align::Right),
-            fit(&slope, 13, Align::Right),
-        );
+        line!(text, "{name} {} {}  {tier}", fit(&value, 10, Align::Right), fit(&slope, 13, Align::Right),);
     }
 }
 
@@ -186,19 +144,12 @@ fn calls(shown: &Snapshot, text: &mut String) {
     }
     let row = |cells: [&str; 5]| {
         let [names, numbers @ ..] = cells;
-        let numbers: String = numbers
-            .into_iter()
-            .map(|cell| fit(cell, 9, Align::Right))
-            .collect();
+        let numbers: String = numbers.into_iter().map(|cell| fit(cell, 9, Align::Right)).collect();
         format!("{}{numbers}", fit(names, 60, Align::Left))
     };
     line!(text, "\n{}", row(["calls", "calls/s", "err", "p95", "gap"]));
     for edge in &shown.edges {
-        let names = format!(
-            "{} → {}",
-            words::tier_name(&edge.from),
-            words::tier_name(&edge.to)
-        );
+        let names = format!("{} → {}", words::tier_name(&edge.from), words::tier_name(&edge.to));
         let cells = [
             names,
             format::rate(edge.requests_per_second),
@@ -225,20 +176,10 @@ fn pipeline(shown: &Snapshot, text: &mut String) {
         format::count(pipeline.spans_late),
     );
     for reason in pipeline.refusals.iter().filter(there) {
-        line!(
-            text,
-            "  refused {}: {}",
-            format::count(reason.count),
-            reason.reason
-        );
+        line!(text, "  refused {}: {}", format::count(reason.count), reason.reason);
     }
     for reason in pipeline.evictions.iter().filter(there) {
-        line!(
-            text,
-            "  given up {}: {}",
-            format::count(reason.count),
-            reason.reason
-        );
+        line!(text, "  given up {}: {}", format::count(reason.count), reason.reason);
     }
     for source in pipeline.sources.iter().filter(|source| source.silent) {
         let instance = source.instance.as_deref().unwrap_or_default();

@@ -26,12 +26,8 @@ pub enum Palette {
 
 impl Palette {
     /// The palettes by the names that `--theme` takes.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("dark", Self::Dark),
-        ("light", Self::Light),
-        ("16", Self::Sixteen),
-        ("none", Self::None),
-    ];
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("dark", Self::Dark), ("light", Self::Light), ("16", Self::Sixteen), ("none", Self::None)];
 
     /// The palette for an environment, where `variable` looks one up.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
@@ -45,11 +41,7 @@ impl Palette {
             return Self::Sixteen;
         }
         // COLORFGBG is "foreground;background", both numbers of the sixteen: 7 and 15 are whites.
-        if is("COLORFGBG", |v| v.ends_with(";15") || v.ends_with(";7")) {
-            Self::Light
-        } else {
-            Self::Dark
-        }
+        if is("COLORFGBG", |v| v.ends_with(";15") || v.ends_with(";7")) { Self::Light } else { Self::Dark }
     }
 }
 

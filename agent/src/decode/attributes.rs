@@ -196,8 +196,7 @@ pub(super) const fn bits(slots: &[Slot]) -> u64 {
 pub(super) fn split_key_value(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     // Nearly all are written so: key, then value, each shorter than 128 bytes.
     if let [0x0a, key_length @ 0..0x80, rest @ ..] = bytes
-        && let Some((key, [0x12, length @ 0..0x80, value @ ..])) =
-            rest.split_at_checked(usize::from(*key_length))
+        && let Some((key, [0x12, length @ 0..0x80, value @ ..])) = rest.split_at_checked(usize::from(*key_length))
         && value.len() == usize::from(*length)
     {
         return Ok((key, value));

@@ -33,12 +33,7 @@ pub(super) struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub(super) fn new(resource: u32, resource_fingerprint: u64, name: &'a [u8]) -> Self {
         let key = HASHING.hash_one((resource_fingerprint, name));
-        Self {
-            resource,
-            resource_fingerprint,
-            name,
-            key,
-        }
+        Self { resource, resource_fingerprint, name, key }
     }
 }
 
@@ -107,14 +102,7 @@ pub(super) fn shape(scope: &Scope<'_>, span: &SpanParts<'_>) -> SpanShape {
 /// A name without the query of a path in it: queries hold users' data.
 fn without_query(name: &str) -> &str {
     match name.split_once('?') {
-        Some((before, _))
-            if before
-                .rsplit(' ')
-                .next()
-                .is_some_and(|word| word.contains('/')) =>
-        {
-            before
-        }
+        Some((before, _)) if before.rsplit(' ').next().is_some_and(|word| word.contains('/')) => before,
         _ => name,
     }
 }
@@ -313,10 +301,7 @@ mod tests {
     #[test]
     fn names_lose_queries_and_keep_placeholders() {
         assert_eq!(without_query("GET /a/b?token=secret"), "GET /a/b");
-        assert_eq!(
-            without_query("SELECT a WHERE b = ?"),
-            "SELECT a WHERE b = ?"
-        );
+        assert_eq!(without_query("SELECT a WHERE b = ?"), "SELECT a WHERE b = ?");
         assert_eq!(without_query("GET"), "GET");
     }
 }

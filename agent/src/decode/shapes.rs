@@ -80,12 +80,7 @@ const PEER: u64 = bits(&[
 ]);
 
 /// Those of [`PEER`] that matter when the first of them holds a name.
-const NAMED_PEER: u64 = bits(&[
-    Slot::ServerAddress,
-    Slot::ServerPort,
-    Slot::NetPeerPort,
-    Slot::NetworkPeerPort,
-]);
+const NAMED_PEER: u64 = bits(&[Slot::ServerAddress, Slot::ServerPort, Slot::NetPeerPort, Slot::NetworkPeerPort]);
 
 /// Slots that are reduced before they are part of the key.
 const REDUCED: u64 = bits(&[
@@ -194,11 +189,7 @@ impl Shapes {
         let mut path_hash = 0;
         if let Some((path, url)) = fold::path(slots) {
             path_hash = HASHING.hash_one(path).max(1);
-            let kind = if crowded {
-                Kind::CrowdedPath
-            } else {
-                Kind::Path
-            };
+            let kind = if crowded { Kind::CrowdedPath } else { Kind::Path };
             let template = self.reduce(kind, path_hash, |out| {
                 path_template_into(path, out);
                 if crowded {

@@ -1,8 +1,5 @@
 //! The walk over protobuf against a slow reading of the same request's tree.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod captured;
 mod clients;

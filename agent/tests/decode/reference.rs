@@ -12,8 +12,8 @@ use prost::Message;
 use tiertop_core::catalogue;
 use tiertop_core::id::{SpanId, TraceId};
 use tiertop_core::observation::{
-    AttributeValue, Batch, MessagingOperation, MetricKind, ParentPlace, Point, PointValue,
-    SpanKind, SpanLink, SpanShape, SpanStatus, Temporality,
+    AttributeValue, Batch, MessagingOperation, MetricKind, ParentPlace, Point, PointValue, SpanKind, SpanLink,
+    SpanShape, SpanStatus, Temporality,
 };
 use tiertop_core::text::{StatementSummary, cut, path_template, statement_summary};
 use tiertop_core::time::UnixNanos;
@@ -443,14 +443,11 @@ fn read_metric_kind(data: &Data) -> MetricKind {
     };
     match data {
         Data::Gauge(_) => MetricKind::Gauge,
-        Data::Sum(sum) => MetricKind::Sum {
-            monotonic: sum.is_monotonic,
-            temporality: temporality(sum.aggregation_temporality),
-        },
-        Data::Histogram(data) => MetricKind::Histogram(temporality(data.aggregation_temporality)),
-        Data::ExponentialHistogram(data) => {
-            MetricKind::ExponentialHistogram(temporality(data.aggregation_temporality))
+        Data::Sum(sum) => {
+            MetricKind::Sum { monotonic: sum.is_monotonic, temporality: temporality(sum.aggregation_temporality) }
         }
+        Data::Histogram(data) => MetricKind::Histogram(temporality(data.aggregation_temporality)),
+        Data::ExponentialHistogram(data) => MetricKind::ExponentialHistogram(temporality(data.aggregation_temporality)),
         Data::Summary(_) => MetricKind::Summary,
     }
 }

@@ -49,9 +49,7 @@ async fn spans_arrive_plain_and_compressed() {
     let zlib = {
         use std::io::Read;
         let mut out = Vec::new();
-        flate2::bufread::ZlibEncoder::new(&body[..], flate2::Compression::fast())
-            .read_to_end(&mut out)
-            .unwrap();
+        flate2::bufread::ZlibEncoder::new(&body[..], flate2::Compression::fast()).read_to_end(&mut out).unwrap();
         out
     };
     let bodies = [
@@ -74,9 +72,7 @@ async fn spans_arrive_plain_and_compressed() {
 async fn http2_is_spoken_too() {
     let agent = Agent::start(Protocol::Http);
     let body = request(vec![span(1)]).encode_to_vec();
-    let request = post(&agent, "/v1/traces", PROTOBUF)
-        .body(full(body))
-        .unwrap();
+    let request = post(&agent, "/v1/traces", PROTOBUF).body(full(body)).unwrap();
     assert_eq!(send(request, true).await.status(), 200);
     assert_eq!(agent.received().batch.spans.len(), 1);
 }
@@ -90,9 +86,7 @@ async fn chunked_bodies_arrive_whole() {
         .map(|chunk| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::copy_from_slice(chunk))))
         .collect();
     assert!(chunks.len() > 50);
-    let request = post(&agent, "/v1/traces", PROTOBUF)
-        .body(StreamBody::new(stream::iter(chunks)))
-        .unwrap();
+    let request = post(&agent, "/v1/traces", PROTOBUF).body(StreamBody::new(stream::iter(chunks))).unwrap();
     assert_eq!(send(request, false).await.status(), 200);
     assert_eq!(agent.received().batch.spans.len(), 200);
 }
@@ -112,9 +106,8 @@ async fn json_is_taken_with_integers_as_numbers_and_as_text() {
         }]}]}]})
     };
     for body in [body(json!(1000), json!(0)), body(json!("1000"), json!("0"))] {
-        let request = post(&agent, "/v1/traces", "application/json; charset=utf-8")
-            .body(full(body.to_string()))
-            .unwrap();
+        let request =
+            post(&agent, "/v1/traces", "application/json; charset=utf-8").body(full(body.to_string())).unwrap();
         let response = send(request, false).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "application/json");
@@ -138,9 +131,7 @@ async fn metrics_and_logs_arrive_as_json() {
     }]}]}]});
     let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"severityNumber": 9}]}]}]});
     for (path, body) in [("/v1/metrics", metrics), ("/v1/logs/", logs)] {
-        let request = post(&agent, path, "application/json")
-            .body(full(body.to_string()))
-            .unwrap();
+        let request = post(&agent, path, "application/json").body(full(body.to_string())).unwrap();
         assert_eq!(send(request, false).await.status(), 200, "{path}");
     }
     assert_eq!(agent.received().batch.point_count(), 1);
@@ -155,20 +146,14 @@ async fn what_is_refused_is_told_in_the_requests_format() {
     let partial = ExportTraceServiceResponse::decode(&response.body()[..]).unwrap();
     let partial = partial.partial_success.unwrap();
     assert_eq!(partial.rejected_spans, 1);
-    assert_eq!(
-        partial.error_message,
-        "1: span id is not 8 bytes or is zero"
-    );
+    assert_eq!(partial.error_message, "1: span id is not 8 bytes or is zero");
     let request = post(&agent, "/v1/traces", "application/json")
         .body(full(serde_json::to_vec(&partly_invalid()).unwrap()))
         .unwrap();
     let response = send(request, false).await;
     let answer: Value = serde_json::from_slice(response.body()).unwrap();
     let message = "1: span id is not 8 bytes or is zero";
-    assert_eq!(
-        answer,
-        json!({"partialSuccess": {"rejectedSpans": "1", "errorMessage": message}})
-    );
+    assert_eq!(answer, json!({"partialSuccess": {"rejectedSpans": "1", "errorMessage": message}}));
     assert_eq!(agent.intake.counts().spans_refused, 2);
 }
 
@@ -205,10 +190,7 @@ async fn a_client_that_is_still_sending_gets_the_answer() {
 
 #[tokio::test]
 async fn too_many_requests_at_once_are_told_to_come_back() {
-    let limits = Limits {
-        requests: 0,
-        ..Limits::default()
-    };
+    let limits = Limits { requests: 0, ..Limits::default() };
     let agent = Agent::with(Protocol::Http, 1 << 20, limits);
     let response = post_spans(&agent, "", Vec::new()).await;
     assert_eq!(response.status(), 429);
@@ -221,28 +203,18 @@ async fn bodies_over_the_limit_are_refused_inflated_or_not() {
     let limit = Limits::default().message_bytes;
     let response = post_spans(&agent, "gzip", bomb()).await;
     assert_eq!(response.status(), 413);
-    assert!(
-        rpc_status(&response)
-            .1
-            .starts_with(&format!("message is larger than {limit} bytes"))
-    );
+    assert!(rpc_status(&response).1.starts_with(&format!("message is larger than {limit} bytes")));
     let zeros = vec![0; limit + 1];
     let zstd_bomb = zstd::encode_all(&zeros[..], 3).unwrap();
     assert_eq!(post_spans(&agent, "zstd", zstd_bomb).await.status(), 413);
     agent.nothing_received();
     assert_eq!(agent.intake.counts().requests_refused, 2);
 
-    let small = Limits {
-        message_bytes: 100,
-        ..Limits::default()
-    };
+    let small = Limits { message_bytes: 100, ..Limits::default() };
     let agent = Agent::with(Protocol::Http, 1 << 20, small);
     assert_eq!(post_spans(&agent, "", vec![0; 101]).await.status(), 413);
-    let chunks = (0..5)
-        .map(|_| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(&[0; 40]))));
-    let request = post(&agent, "/v1/traces", PROTOBUF)
-        .body(StreamBody::new(stream::iter(chunks)))
-        .unwrap();
+    let chunks = (0..5).map(|_| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(&[0; 40]))));
+    let request = post(&agent, "/v1/traces", PROTOBUF).body(StreamBody::new(stream::iter(chunks))).unwrap();
     assert_eq!(send(request, false).await.status(), 413);
     agent.nothing_received();
 }
@@ -254,59 +226,30 @@ async fn malformed_bodies_are_answered_in_their_own_format() {
     assert_eq!(response.status(), 400);
     let (code, message) = rpc_status(&response);
     assert_eq!(code, tonic::Code::InvalidArgument as i32);
-    assert_eq!(
-        message,
-        "malformed protobuf: a field ends after the end of the message"
-    );
-    let request = post(&agent, "/v1/traces", "application/json")
-        .body(full("{\"resourceSpans\":"))
-        .unwrap();
+    assert_eq!(message, "malformed protobuf: a field ends after the end of the message");
+    let request = post(&agent, "/v1/traces", "application/json").body(full("{\"resourceSpans\":")).unwrap();
     let response = send(request, false).await;
     assert_eq!(response.status(), 400);
     let answer: Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(answer["code"], 3);
-    assert!(
-        answer["message"]
-            .as_str()
-            .unwrap()
-            .starts_with("malformed JSON: ")
-    );
-    assert_eq!(
-        post_spans(&agent, "gzip", b"not gzip".to_vec())
-            .await
-            .status(),
-        400
-    );
+    assert!(answer["message"].as_str().unwrap().starts_with("malformed JSON: "));
+    assert_eq!(post_spans(&agent, "gzip", b"not gzip".to_vec()).await.status(), 400);
     let response = post_spans(&agent, "br", Vec::new()).await;
     assert_eq!(response.status(), 415);
     assert_eq!(response.headers()["accept-encoding"], "gzip, zstd, deflate");
     agent.nothing_received();
     assert_eq!(agent.intake.counts().requests_refused, 4);
-    let reasons: Vec<_> = agent
-        .reasons()
-        .into_iter()
-        .map(|(reason, _)| reason)
-        .collect();
-    let expected = [
-        "malformed protobuf",
-        "malformed JSON",
-        "malformed gzip data",
-        "encoding is not supported",
-    ];
+    let reasons: Vec<_> = agent.reasons().into_iter().map(|(reason, _)| reason).collect();
+    let expected = ["malformed protobuf", "malformed JSON", "malformed gzip data", "encoding is not supported"];
     assert_eq!(reasons, expected);
 }
 
 #[tokio::test]
 async fn a_body_that_never_ends_is_given_up() {
-    let limits = Limits {
-        body_timeout: Duration::from_millis(10),
-        ..Limits::default()
-    };
+    let limits = Limits { body_timeout: Duration::from_millis(10), ..Limits::default() };
     let agent = Agent::with(Protocol::Http, 1 << 20, limits);
     let endless = stream::pending::<Result<Frame<Bytes>, std::convert::Infallible>>();
-    let request = post(&agent, "/v1/traces", PROTOBUF)
-        .body(StreamBody::new(endless))
-        .unwrap();
+    let request = post(&agent, "/v1/traces", PROTOBUF).body(StreamBody::new(endless)).unwrap();
     assert_eq!(send(request, false).await.status(), 408);
     agent.nothing_received();
 }
@@ -318,16 +261,8 @@ async fn what_is_not_otlp_is_told_what_to_do() {
     let table = [
         (Request::post(url("/")), 404, "/v1/traces"),
         (Request::get(url("/v1/traces")), 405, "POST"),
-        (
-            Request::post(url("/v1/traces")),
-            415,
-            "application/x-protobuf",
-        ),
-        (
-            post(&agent, "/v1/traces", "text/plain"),
-            415,
-            "application/json",
-        ),
+        (Request::post(url("/v1/traces")), 415, "application/x-protobuf"),
+        (post(&agent, "/v1/traces", "text/plain"), 415, "application/json"),
     ];
     for (request, status, hint) in table {
         let response = send(request.body(full(Bytes::new())).unwrap(), false).await;
@@ -341,16 +276,10 @@ async fn what_is_not_otlp_is_told_what_to_do() {
 async fn clients_of_the_other_protocol_are_told_so() {
     let agent = Agent::start(Protocol::Http);
     let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-    let request = post(&agent, path, "application/grpc")
-        .body(full(Bytes::new()))
-        .unwrap();
+    let request = post(&agent, path, "application/grpc").body(full(Bytes::new())).unwrap();
     let response = send(request, true).await;
     let status = tonic::Status::from_header_map(response.headers()).unwrap();
     assert_eq!(status.code(), tonic::Code::Unimplemented);
-    assert!(
-        status
-            .message()
-            .contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
-    );
+    assert!(status.message().contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"));
     assert!(status.message().contains("--otlp-grpc"));
 }

@@ -1,8 +1,5 @@
 //! The receivers over real sockets, on ports that the system chooses.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod grpc;
 mod http;
@@ -44,19 +41,11 @@ impl Agent {
         let (stop, stopped) = watch::channel(false);
         let receiver = Receiver::new(intake.clone(), limits);
         let serving = tokio::spawn(receiver.serve(listener, protocol, stopped));
-        Self {
-            address,
-            intake,
-            outlet,
-            stop,
-            serving,
-        }
+        Self { address, intake, outlet, stop, serving }
     }
 
     fn received(&self) -> Received {
-        self.outlet
-            .try_recv()
-            .expect("what was acknowledged has been handed over")
+        self.outlet.try_recv().expect("what was acknowledged has been handed over")
     }
 
     fn nothing_received(&self) {
@@ -66,10 +55,7 @@ impl Agent {
 
     fn reasons(&self) -> Vec<(String, u64)> {
         let refusals = self.intake.counts().refusals;
-        refusals
-            .into_iter()
-            .map(|reason| (reason.reason, reason.count))
-            .collect()
+        refusals.into_iter().map(|reason| (reason.reason, reason.count)).collect()
     }
 }
 
@@ -79,10 +65,7 @@ where
     B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let client = Client::builder(TokioExecutor::new())
-        .http2_only(http2)
-        .timer(TokioTimer::new())
-        .build_http();
+    let client = Client::builder(TokioExecutor::new()).http2_only(http2).timer(TokioTimer::new()).build_http();
     let (parts, body) = client.request(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Response::from_parts(parts, body)
@@ -105,27 +88,14 @@ fn span(number: u8) -> Span {
 }
 
 fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
-    let scope_spans = vec![ScopeSpans {
-        spans,
-        ..ScopeSpans::default()
-    }];
-    let resource_spans = vec![ResourceSpans {
-        scope_spans,
-        ..ResourceSpans::default()
-    }];
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }
 }
 
 /// Three spans, of which the last has no id.
 fn partly_invalid() -> ExportTraceServiceRequest {
-    request(vec![
-        span(1),
-        span(2),
-        Span {
-            span_id: Vec::new(),
-            ..span(3)
-        },
-    ])
+    request(vec![span(1), span(2), Span { span_id: Vec::new(), ..span(3) }])
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -146,10 +116,7 @@ async fn serving_ends_when_told_and_the_port_is_free_again() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let agent = Agent::start(protocol);
         agent.stop.send(true).unwrap();
-        tokio::time::timeout(Duration::from_secs(10), agent.serving)
-            .await
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(10), agent.serving).await.unwrap().unwrap();
         bind(Port::OtlpHttp, agent.address).unwrap();
     }
 }

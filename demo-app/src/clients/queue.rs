@@ -31,10 +31,7 @@ impl Queue {
     /// Makes a client; each receiver that waits holds one of its connections.
     pub(crate) fn new(connections: usize, peers: watch::Receiver<Peers>) -> Self {
         let pool = Pool::new(Role::Queue, connections, peers);
-        Self {
-            pool,
-            metrics: Sender::new(),
-        }
+        Self { pool, metrics: Sender::new() }
     }
 
     /// Stores a job; the message carries the context of its PRODUCER span.

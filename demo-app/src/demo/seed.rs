@@ -42,9 +42,7 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
         let request = objects::Request::PutMany { objects: many };
         wire::call::<_, objects::Reply>(&mut object_store, &request).await?;
 
-        let request = cache::Request::SetMany {
-            entries: warm_entries(&contents, &reads, options.settings.cache_ttl),
-        };
+        let request = cache::Request::SetMany { entries: warm_entries(&contents, &reads, options.settings.cache_ttl) };
         wire::call::<_, cache::Reply>(&mut cache, &request).await?;
 
         let rows = contents.into_iter().map(|(row, _)| row).collect();
@@ -63,11 +61,7 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
 }
 
 /// Returns the cache entries that the reference load would have left of some contents.
-fn warm_entries(
-    contents: &[(Content, String)],
-    shares: &[f64],
-    ttl: Duration,
-) -> Vec<(String, String, Duration)> {
+fn warm_entries(contents: &[(Content, String)], shares: &[f64], ttl: Duration) -> Vec<(String, String, Duration)> {
     contents
         .iter()
         .filter_map(|(row, payload)| {

@@ -151,10 +151,7 @@ mod tests {
         assert_eq!(reads(1_000), reads(usize::MAX));
         let share: f64 = Mix::default().shares(1_000)[..100].iter().sum();
         let read = reads(100) as f64 / reads(1_000) as f64;
-        assert!(
-            (read - share).abs() < 0.01,
-            "{read} of the reads, planned {share}"
-        );
+        assert!((read - share).abs() < 0.01, "{read} of the reads, planned {share}");
     }
 
     #[test]

@@ -71,11 +71,7 @@ impl Connection {
 
     /// A connection is being made.
     pub fn connecting(&mut self, address: String, attempt: u32, error: Option<String>) {
-        self.link = Link::Connecting {
-            address,
-            attempt,
-            error,
-        };
+        self.link = Link::Connecting { address, attempt, error };
     }
 
     /// The connection stands; tells whether it did not before and had data once.
@@ -96,17 +92,10 @@ impl Connection {
         let old = silence.filter(|seconds| *seconds > OLD_AFTER_SECONDS);
         if let Some(since) = paused_at {
             let source_is_up = matches!(self.link, Link::Up) && old.is_none();
-            return Status::Paused {
-                since,
-                source_is_up,
-            };
+            return Status::Paused { since, source_is_up };
         }
         match &self.link {
-            Link::Connecting {
-                address,
-                attempt,
-                error,
-            } => Status::Connecting {
+            Link::Connecting { address, attempt, error } => Status::Connecting {
                 address: address.clone(),
                 attempt: *attempt,
                 error: error.clone(),

@@ -14,9 +14,7 @@ pub struct Cursor {
 impl Cursor {
     /// The row of the cursor among these tiers.
     pub fn place(&self, tiers: &[TierView]) -> usize {
-        let found = tiers
-            .iter()
-            .position(|tier| Some(&tier.id) == self.id.as_ref());
+        let found = tiers.iter().position(|tier| Some(&tier.id) == self.id.as_ref());
         found.unwrap_or(self.place.min(tiers.len().saturating_sub(1)))
     }
 
@@ -49,13 +47,7 @@ pub enum Pane {
 
 impl Pane {
     /// All of them, in the order of Tab.
-    pub const ALL: [Self; 5] = [
-        Self::Operations,
-        Self::Instances,
-        Self::Latency,
-        Self::Signals,
-        Self::Calls,
-    ];
+    pub const ALL: [Self; 5] = [Self::Operations, Self::Instances, Self::Latency, Self::Signals, Self::Calls];
 
     /// Its name on the screen.
     pub fn name(self) -> &'static str {
@@ -86,16 +78,8 @@ impl Pane {
             Self::Operations => tier.operations.len(),
             Self::Instances => tier.instances.len(),
             Self::Latency => 0,
-            Self::Signals => snapshot
-                .signals
-                .iter()
-                .filter(|signal| signal.tier == tier.id)
-                .count(),
-            Self::Calls => snapshot
-                .edges
-                .iter()
-                .filter(|edge| edge.from == tier.id || edge.to == tier.id)
-                .count(),
+            Self::Signals => snapshot.signals.iter().filter(|signal| signal.tier == tier.id).count(),
+            Self::Calls => snapshot.edges.iter().filter(|edge| edge.from == tier.id || edge.to == tier.id).count(),
         }
     }
 }

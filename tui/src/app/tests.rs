@@ -98,20 +98,8 @@ fn a_pause_holds_the_picture_while_data_keeps_coming() {
     press(&mut app, KeyCode::Char(' '));
     send(&mut app, fixture::calm());
     assert!(!app.open_warnings().is_empty());
-    assert!(
-        app.live()
-            .unwrap()
-            .warnings
-            .iter()
-            .all(|warning| warning.ended_unix_ms.is_some())
-    );
-    assert!(matches!(
-        app.status(),
-        Status::Paused {
-            source_is_up: true,
-            ..
-        }
-    ));
+    assert!(app.live().unwrap().warnings.iter().all(|warning| warning.ended_unix_ms.is_some()));
+    assert!(matches!(app.status(), Status::Paused { source_is_up: true, .. }));
     press(&mut app, KeyCode::Char(' '));
     assert!(app.open_warnings().is_empty());
     assert_eq!(app.status(), Status::Live);
@@ -122,13 +110,7 @@ fn a_pause_says_when_the_source_is_gone_too() {
     let mut app = app(fixture::warning());
     press(&mut app, KeyCode::Char(' '));
     tick(&mut app, NOW + 9);
-    assert!(matches!(
-        app.status(),
-        Status::Paused {
-            source_is_up: false,
-            ..
-        }
-    ));
+    assert!(matches!(app.status(), Status::Paused { source_is_up: false, .. }));
 }
 
 #[test]
@@ -163,8 +145,7 @@ fn enter_opens_the_tier_and_tab_goes_through_its_panes() {
     press(&mut app, KeyCode::BackTab);
     assert_eq!(app.pane, Pane::Operations);
     let mut gone = fixture::warning();
-    gone.tiers
-        .retain(|tier| tier.member != "orders-ro@db2:5432");
+    gone.tiers.retain(|tier| tier.member != "orders-ro@db2:5432");
     send(&mut app, gone);
     assert!(app.opened_tier().is_none());
 }
@@ -178,17 +159,8 @@ fn a_lost_connection_says_how_old_the_picture_is_and_that_it_came_back() {
         error: None,
     }));
     assert_eq!(tick(&mut app, NOW + 12), [Effect::Draw]);
-    assert!(matches!(
-        app.status(),
-        Status::Connecting {
-            last_data_s: Some(12),
-            attempt: 1,
-            ..
-        }
-    ));
-    app.update(Event::Source(SourceUpdate::Connected {
-        address: "10.0.0.7:4319".to_owned(),
-    }));
+    assert!(matches!(app.status(), Status::Connecting { last_data_s: Some(12), attempt: 1, .. }));
+    app.update(Event::Source(SourceUpdate::Connected { address: "10.0.0.7:4319".to_owned() }));
     assert_eq!(app.note(), Some("connected to 10.0.0.7:4319"));
     send(&mut app, fixture::warning());
     assert_eq!(app.status(), Status::Live);
@@ -221,20 +193,12 @@ fn signals_end_it_and_coming_back_draws_anew() {
     }
     let effects = app.update(Event::Signal(Signal::Continue));
     assert_eq!(effects, [Effect::Retake, Effect::Draw]);
-    assert_eq!(
-        app.update(Event::InputClosed),
-        [Effect::Quit(Exit::TerminalGone)]
-    );
+    assert_eq!(app.update(Event::InputClosed), [Effect::Quit(Exit::TerminalGone)]);
 }
 
 #[test]
 fn every_key_in_the_table_does_something() {
-    for context in [
-        Context::Overview,
-        Context::Tier,
-        Context::Help,
-        Context::Waiting,
-    ] {
+    for context in [Context::Overview, Context::Tier, Context::Help, Context::Waiting] {
         for binding in keymap::bindings(context) {
             let mut seen = false;
             for start in starts(context) {

@@ -60,10 +60,7 @@ async fn a_session_ends_on_the_picture_that_its_keys_lead_to() {
     ])
     .await;
     assert_eq!(exit.unwrap(), Exit::Quit);
-    assert!(
-        picture.contains("db-replica orders-ro@db2:5432"),
-        "{picture}"
-    );
+    assert!(picture.contains("db-replica orders-ro@db2:5432"), "{picture}");
     assert!(picture.contains("[instances 1]"), "{picture}");
 }
 
@@ -113,9 +110,7 @@ fn bytes(palette: Palette) -> String {
     let mut app = App::new(SourceLabel::Demo, UnixNanos::from_seconds(fixture::NOW_S));
     app.update(data());
     let look = Look::new(palette, Signs::Unicode);
-    terminal
-        .draw(|frame| screen::draw(&app, &look, frame.area(), frame.buffer_mut()))
-        .unwrap();
+    terminal.draw(|frame| screen::draw(&app, &look, frame.area(), frame.buffer_mut())).unwrap();
     drop(terminal);
     String::from_utf8(written).unwrap()
 }
@@ -138,9 +133,7 @@ fn without_colours_there_are_none_but_bold_and_reversed_begin_and_end() {
     let bytes = bytes(Palette::None);
     let renditions = renditions(&bytes);
     for rendition in &renditions {
-        let known = [
-            "0", "1", "4", "7", "22", "24", "27", "39", "49", "59", "39;49",
-        ];
+        let known = ["0", "1", "4", "7", "22", "24", "27", "39", "49", "59", "39;49"];
         assert!(known.contains(rendition), "{rendition}");
     }
     for needed in ["1", "7", "0"] {
@@ -158,10 +151,7 @@ fn sixteen_colours_are_the_sixteen() {
         parts.map(|part| part.split(';').next().unwrap_or_default())
     });
     let numbers: Vec<u8> = numbers.map(|number| number.parse().unwrap()).collect();
-    assert!(
-        !numbers.is_empty() && numbers.iter().all(|number| *number < 16),
-        "{numbers:?}"
-    );
+    assert!(!numbers.is_empty() && numbers.iter().all(|number| *number < 16), "{numbers:?}");
 }
 
 #[test]
@@ -171,14 +161,7 @@ fn the_wide_palettes_keep_the_terminals_background() {
         let renditions = renditions(&bytes);
         let backgrounds: Vec<_> = renditions.iter().filter(|r| r.starts_with("48;")).collect();
         // The row under the cursor alone has its own.
-        assert!(
-            backgrounds.windows(2).all(|pair| pair[0] == pair[1]),
-            "{backgrounds:?}"
-        );
-        assert!(
-            renditions
-                .iter()
-                .any(|rendition| rendition.starts_with("38;5;"))
-        );
+        assert!(backgrounds.windows(2).all(|pair| pair[0] == pair[1]), "{backgrounds:?}");
+        assert!(renditions.iter().any(|rendition| rendition.starts_with("38;5;")));
     }
 }

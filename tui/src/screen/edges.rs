@@ -43,13 +43,7 @@ fn columns_for(room: usize) -> Vec<Column<Kind>> {
 }
 
 /// Draws a heading and the calls from `first` on; the row `under` the cursor, if any, is marked.
-pub fn draw(
-    edges: &[&EdgeView],
-    under: Option<usize>,
-    theme: &Theme,
-    mut area: Rect,
-    buffer: &mut Buffer,
-) {
+pub fn draw(edges: &[&EdgeView], under: Option<usize>, theme: &Theme, mut area: Rect, buffer: &mut Buffer) {
     let columns = columns_for(usize::from(area.width));
     let heading = paint::take_top(&mut area, 1);
     paint::line(buffer, heading, 0, &columns::heading(&columns, theme.dim));
@@ -68,12 +62,7 @@ pub fn draw(
     }
     if cut {
         let below = edges.len() - first - room;
-        paint::line(
-            buffer,
-            area,
-            room as u16,
-            &tier_table::more(first, below, theme),
-        );
+        paint::line(buffer, area, room as u16, &tier_table::more(first, below, theme));
     }
 }
 

@@ -19,9 +19,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         })
         .collect();
     let width = |shown: &[(String, &str, Command)]| -> usize {
-        let texts = shown
-            .iter()
-            .map(|(key, word, _)| key.chars().count() + word.len() + 3);
+        let texts = shown.iter().map(|(key, word, _)| key.chars().count() + word.len() + 3);
         texts.sum()
     };
     while width(&shown) > usize::from(area.width) && shown.len() > 2 {

@@ -40,10 +40,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     while needed(&pieces) > room && pieces.len() > 1 {
         let least = pieces.iter().map(|piece| piece.worth).min();
         let shorter = |piece: &Piece| piece.text.strip_prefix(ATTACHED).map(str::to_owned);
-        match pieces
-            .iter_mut()
-            .find_map(|piece| Some((shorter(piece)?, piece)))
-        {
+        match pieces.iter_mut().find_map(|piece| Some((shorter(piece)?, piece))) {
             // The address alone says enough, beside a state that says whether it is connected.
             Some((short, piece)) if least >= Some(SOURCES_WORTH) => piece.text = short,
             _ => pieces.retain(|piece| Some(piece.worth) != least),
@@ -77,12 +74,7 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut add = |worth: u8, at_right: bool, text: String, style: Style| {
         if !text.is_empty() {
-            pieces.push(Piece {
-                worth,
-                at_right,
-                text,
-                style,
-            });
+            pieces.push(Piece { worth, at_right, text, style });
         }
     };
     let (state, state_style) = state(app, theme);
@@ -101,12 +93,7 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
         let pipeline = &shown.pipeline;
         let sources = pipeline.sources.len();
         let plural = if sources == 1 { "" } else { "s" };
-        add(
-            SOURCES_WORTH,
-            true,
-            format!("{sources} source{plural}"),
-            theme.text,
-        );
+        add(SOURCES_WORTH, true, format!("{sources} source{plural}"), theme.text);
         let rate = format::rate(pipeline.spans_per_second);
         add(5, true, format!("{rate:>5} spans/s"), theme.text);
         let accepted = format::count(pipeline.spans_accepted);
@@ -126,10 +113,7 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
 
 /// Everything that was not taken: spans, points and whole requests.
 pub fn refused(pipeline: &PipelineView) -> u64 {
-    pipeline.spans_refused
-        + pipeline.points_refused
-        + pipeline.requests_refused
-        + pipeline.requests_turned_away
+    pipeline.spans_refused + pipeline.points_refused + pipeline.requests_refused + pipeline.requests_turned_away
 }
 
 /// The state as a sign and a word.
@@ -139,10 +123,7 @@ fn state(app: &App, theme: &Theme) -> (String, Style) {
         Status::Live | Status::Waiting => ("○ WAITING".to_owned(), theme.accent),
         Status::Paused { .. } => ("‖ PAUSED".to_owned(), theme.warn),
         Status::Connecting { .. } => ("○ CONNECTING".to_owned(), theme.warn),
-        Status::Old(seconds) => (
-            format!("○ NO DATA {}", format::whole_seconds(seconds)),
-            theme.bad,
-        ),
+        Status::Old(seconds) => (format!("○ NO DATA {}", format::whole_seconds(seconds)), theme.bad),
         Status::Ended(_) => ("■ ENDED".to_owned(), theme.warn),
     };
     (text, style)
@@ -151,36 +132,23 @@ fn state(app: &App, theme: &Theme) -> (String, Style) {
 /// The row under the header, while there is something to say.
 pub fn status_line(app: &App, theme: &Theme) -> Option<Line<'static>> {
     let (text, style) = match app.status() {
-        Status::Paused {
-            since,
-            source_is_up,
-        } => {
+        Status::Paused { since, source_is_up } => {
             let lasting = format::whole_seconds(app.seconds_since(since));
             let held = app.shown().map_or(0, |held| held.at_unix_ms / 1000);
             let at = format::clock(held);
             let newest = app.live().map_or(0, |live| live.at_unix_ms / 1000);
             let newest = format::clock(newest);
             let text = if source_is_up {
-                format!(
-                    "‖ held at {at} for {lasting} · data keeps coming, newest {newest} · Space goes on"
-                )
+                format!("‖ held at {at} for {lasting} · data keeps coming, newest {newest} · Space goes on")
             } else {
-                format!(
-                    "‖ held at {at} for {lasting} · no new data, newest {newest} · Space goes on"
-                )
+                format!("‖ held at {at} for {lasting} · no new data, newest {newest} · Space goes on")
             };
             (text, theme.warn)
         }
-        Status::Connecting {
-            address,
-            attempt,
-            error,
-            last_data_s: Some(seconds),
-        } => {
+        Status::Connecting { address, attempt, error, last_data_s: Some(seconds) } => {
             let last = format::whole_seconds(seconds);
             let why = error.map_or_else(String::new, |error| format!(" · {error}"));
-            let text =
-                format!("○ connecting, last data {last} ago · {address}, try {attempt}{why}");
+            let text = format!("○ connecting, last data {last} ago · {address}, try {attempt}{why}");
             (text, theme.warn)
         }
         Status::Old(seconds) => {
@@ -188,9 +156,7 @@ pub fn status_line(app: &App, theme: &Theme) -> Option<Line<'static>> {
             let text = format!("○ no data for {silence}: figures below are that old");
             (text, theme.bad)
         }
-        Status::Ended(reason) if app.shown().is_some() => {
-            (format!("■ ended: {reason} · q quits"), theme.warn)
-        }
+        Status::Ended(reason) if app.shown().is_some() => (format!("■ ended: {reason} · q quits"), theme.warn),
         _ => (app.note()?.to_owned(), theme.accent),
     };
     Some(Line::styled(format!(" {text}"), style))

@@ -72,11 +72,7 @@ impl Headline<'_> {
             return;
         }
         let known = self.trend.iter().flatten().count() > 0;
-        let blocks = if known {
-            room.saturating_sub(3).min(12)
-        } else {
-            0
-        };
+        let blocks = if known { room.saturating_sub(3).min(12) } else { 0 };
         let detail = self.detail(room.saturating_sub(blocks + 3));
         let blocks = Line::styled(format!("{} ", self.text(blocks)), theme.text);
         let detail = Line::styled(format!(" {detail}"), theme.dim);
@@ -87,13 +83,8 @@ impl Headline<'_> {
     fn row(&self, theme: &Theme, area: Rect, row: u16, buffer: &mut Buffer) {
         let title = format::fit(self.title, 14, format::Align::Left);
         let value = format::fit(&self.value, 18, format::Align::Left);
-        let left = Line::from(vec![
-            Span::styled(format!(" {title} "), theme.dim),
-            Span::styled(value, self.style),
-        ]);
-        let blocks = usize::from(area.width)
-            .saturating_sub(left.width() + 2)
-            .min(12);
+        let left = Line::from(vec![Span::styled(format!(" {title} "), theme.dim), Span::styled(value, self.style)]);
+        let blocks = usize::from(area.width).saturating_sub(left.width() + 2).min(12);
         let blocks = Line::styled(format!("{} ", self.text(blocks)), theme.text);
         paint::line(buffer, area, row, &left);
         if blocks.width() > 4 {
@@ -107,35 +98,18 @@ impl Headline<'_> {
         let value = format!(" {} ", self.value);
         let room = usize::from(area.width).saturating_sub(format::width(&value) + 1);
         let known = self.trend.iter().flatten().count() > 0;
-        let lines = format::wrap(
-            &self.detail.join(" "),
-            usize::from(area.width).saturating_sub(2),
-        );
-        let detail = if known {
-            self.detail(room)
-        } else {
-            String::new()
-        };
+        let lines = format::wrap(&self.detail.join(" "), usize::from(area.width).saturating_sub(2));
+        let detail = if known { self.detail(room) } else { String::new() };
         let detail = Line::styled(format!("{detail} "), theme.dim);
         paint::ends(buffer, top, 0, &Line::styled(value, self.style), &detail);
         if !known {
             for (row, text) in (0..).zip(&lines) {
-                paint::line(
-                    buffer,
-                    area,
-                    row,
-                    &Line::styled(format!(" {text}"), theme.dim),
-                );
+                paint::line(buffer, area, row, &Line::styled(format!(" {text}"), theme.dim));
             }
             return;
         }
-        let inner = Rect {
-            x: area.x + 1,
-            width: area.width.saturating_sub(2),
-            ..area
-        };
-        self.trend(theme.accent)
-            .render(inner.intersection(area), buffer);
+        let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+        self.trend(theme.accent).render(inner.intersection(area), buffer);
     }
 
     /// As much of the detail as there is room for; a piece is cut only where enough of it stays.
@@ -154,12 +128,7 @@ impl Headline<'_> {
     }
 
     fn trend(&self, style: Style) -> Trend<'_> {
-        Trend {
-            values: self.trend,
-            ends_unix_s: self.ends_unix_s,
-            top: self.top,
-            style,
-        }
+        Trend { values: self.trend, ends_unix_s: self.ends_unix_s, top: self.top, style }
     }
 
     fn text(&self, columns: usize) -> String {
@@ -170,28 +139,14 @@ impl Headline<'_> {
 fn headlines<'a>(shown: &'a Snapshot, theme: &Theme) -> [Headline<'a>; 3] {
     let lowest = |a: f64, b: f64| a < b;
     let highest = |a: f64, b: f64| a > b;
-    let mut cache = headline(
-        shown,
-        SignalKind::CacheHitRatio,
-        lowest,
-        &["hit", "cache"],
-        theme,
-    );
+    let mut cache = headline(shown, SignalKind::CacheHitRatio, lowest, &["hit", "cache"], theme);
     cache.top = Some(1.0);
-    let lag = headline(
-        shown,
-        SignalKind::ReplicaLagSeconds,
-        highest,
-        &["lag"],
-        theme,
-    );
+    let lag = headline(shown, SignalKind::ReplicaLagSeconds, highest, &["lag"], theme);
     let about_queues = ["queue", "depth", "age", "backlog", "worker"];
     let mut queue = headline(shown, SignalKind::QueueDepth, highest, &about_queues, theme);
     let depth_tier = worst(shown, SignalKind::QueueDepth, highest).map(|signal| &signal.tier);
     let oldest = shown.signals.iter().find(|signal| {
-        signal.kind == SignalKind::QueueOldestAgeSeconds
-            && Some(&signal.tier) == depth_tier
-            && signal.value.is_some()
+        signal.kind == SignalKind::QueueOldestAgeSeconds && Some(&signal.tier) == depth_tier && signal.value.is_some()
     });
     let oldest = oldest.or_else(|| worst(shown, SignalKind::QueueOldestAgeSeconds, highest));
     if let Some((signal, age)) = oldest.and_then(|signal| Some((signal, signal.value?))) {
@@ -202,11 +157,7 @@ fn headlines<'a>(shown: &'a Snapshot, theme: &Theme) -> [Headline<'a>; 3] {
 }
 
 /// The signal of a kind that is worst, an unknown one only where there is no other.
-fn worst(
-    shown: &Snapshot,
-    kind: SignalKind,
-    worse: impl Fn(f64, f64) -> bool,
-) -> Option<&SignalView> {
+fn worst(shown: &Snapshot, kind: SignalKind, worse: impl Fn(f64, f64) -> bool) -> Option<&SignalView> {
     let of_kind = || shown.signals.iter().filter(|signal| signal.kind == kind);
     let known = of_kind().filter(|signal| signal.value.is_some());
     known
@@ -257,23 +208,14 @@ fn headline<'a>(
 fn detail(shown: &Snapshot, signal: &SignalView) -> Vec<String> {
     let tier = words::tier_name(&signal.tier);
     // The kind goes without saying here.
-    let member = tier
-        .split_once(' ')
-        .map_or(tier.as_str(), |(_, member)| member);
-    let slope = signal
-        .slope_per_second
-        .and_then(|slope| format::signal_slope(signal.kind, slope));
+    let member = tier.split_once(' ').map_or(tier.as_str(), |(_, member)| member);
+    let slope = signal.slope_per_second.and_then(|slope| format::signal_slope(signal.kind, slope));
     let mut pieces: Vec<String> = slope.into_iter().collect();
     if let Some(age) = signal.age_s.filter(|age| *age > OLD_AFTER_SECONDS) {
         pieces.push(format!("{} ago", format::seconds(age)));
     }
     pieces.push(member.to_owned());
-    let others = shown
-        .signals
-        .iter()
-        .filter(|other| other.kind == signal.kind && other.value.is_some())
-        .count()
-        - 1;
+    let others = shown.signals.iter().filter(|other| other.kind == signal.kind && other.value.is_some()).count() - 1;
     if others > 0 {
         pieces.push(format!("and {others} more"));
     }

@@ -27,16 +27,10 @@ const SIGNS: &[(&str, &str)] = &[
     ("—", "unknown, which is not zero"),
     ("~", "inferred from spans: no metric says it"),
     ("≈", "coarse: from a service's own histogram"),
-    (
-        "s  ?",
-        "sampled and scaled up; sampled, share unknown: too low",
-    ),
+    ("s  ?", "sampled and scaled up; sampled, share unknown: too low"),
     ("gap", "call less callee: network, accept queue, pool"),
     ("open", "requests in progress"),
-    (
-        "▁▄█",
-        "a minute, from zero; a level line lies at half height",
-    ),
+    ("▁▄█", "a minute, from zero; a level line lies at half height"),
     ("late", "spans that came after their second was closed"),
     ("refused", "not taken; the sender was told"),
 ];
@@ -51,12 +45,7 @@ pub fn draw(first: usize, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let (keys, signs) = (keys(theme), signs(theme));
     if area.width >= SIDE_BY_SIDE {
         let [left, right] = paint::columns(area);
-        show(
-            &keys,
-            first.min(keys.len().saturating_sub(usize::from(area.height))),
-            left,
-            buffer,
-        );
+        show(&keys, first.min(keys.len().saturating_sub(usize::from(area.height))), left, buffer);
         show(&signs, 0, right, buffer);
     } else {
         let mut lines = keys;
@@ -68,12 +57,7 @@ pub fn draw(first: usize, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         if below > 0 {
             let more = Line::styled(format!(" ↓ {} more, j ", below + 1), theme.accent);
             let last = area.height.saturating_sub(1);
-            paint::line(
-                buffer,
-                area,
-                last,
-                &Line::raw(" ".repeat(area.width.into())),
-            );
+            paint::line(buffer, area, last, &Line::raw(" ".repeat(area.width.into())));
             paint::line(buffer, area, last, &more);
         }
     }

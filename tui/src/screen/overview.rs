@@ -24,9 +24,7 @@ use ratatui::text::Line;
 use tiertop_core::snapshot::{EdgeView, Snapshot};
 
 use crate::app::{App, Pane};
-use crate::screen::{
-    TALL_ROWS, WIDE_COLUMNS, edges, headlines, tier_panes, tier_table, warning, words,
-};
+use crate::screen::{TALL_ROWS, WIDE_COLUMNS, edges, headlines, tier_panes, tier_table, warning, words};
 use crate::theme::Theme;
 use crate::widget::paint;
 
@@ -98,11 +96,7 @@ fn boxes(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
         }
     }
     let ladder = paint::take_top(&mut area, 1);
-    let ended = if app.shown_warning().is_some() {
-        warning::ended(shown).next()
-    } else {
-        None
-    };
+    let ended = if app.shown_warning().is_some() { warning::ended(shown).next() } else { None };
     let ended = Line::styled(format!("{} ", ended.unwrap_or_default()), theme.dim);
     let phases = warning::ladder(app, theme, ladder.width.into());
     paint::ends(buffer, ladder, 0, &phases, &Line::default());
@@ -140,11 +134,7 @@ fn beside(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &m
     let room = area.height.saturating_sub(PREVIEW_ROWS);
     let whole = area.height;
     let mut top = paint::take_top(&mut area, if room < wanted { whole } else { wanted });
-    let calls_area = Rect {
-        x: top.x + top.width * 13 / 20,
-        width: top.width - top.width * 13 / 20,
-        ..top
-    };
+    let calls_area = Rect { x: top.x + top.width * 13 / 20, width: top.width - top.width * 13 / 20, ..top };
     top.width -= calls_area.width;
     tiers(app, shown, theme, top, buffer);
     calls(shown, theme, calls_area, buffer);
@@ -164,20 +154,14 @@ fn tiers(app: &App, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Bu
     let title = Line::styled(" tiers, in the order of a request ", theme.title);
     let bottom = legend(shown, theme);
     let inside = paint::boxed(buffer, area, title, bottom, theme.border);
-    let inside = Rect {
-        width: inside.width.saturating_sub(1),
-        ..inside
-    };
+    let inside = Rect { width: inside.width.saturating_sub(1), ..inside };
     tier_table::draw(app, shown, theme, inside, buffer);
 }
 
 fn calls(shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let title = Line::styled(" calls, as the caller saw them ", theme.title);
     let inside = paint::boxed(buffer, area, title, None, theme.border);
-    let inside = Rect {
-        width: inside.width.saturating_sub(1),
-        ..inside
-    };
+    let inside = Rect { width: inside.width.saturating_sub(1), ..inside };
     edges::draw(&all(shown), None, theme, inside, buffer);
 }
 

@@ -19,9 +19,7 @@ fn app(snapshots: &[tiertop_core::snapshot::Snapshot]) -> App {
     let mut app = App::new(SourceLabel::Demo, UnixNanos::from_seconds(first));
     for (second, snapshot) in (first..).zip(snapshots) {
         app.update(Event::Tick(UnixNanos::from_seconds(second)));
-        app.update(Event::Source(SourceUpdate::Snapshot(Arc::new(
-            snapshot.clone(),
-        ))));
+        app.update(Event::Source(SourceUpdate::Snapshot(Arc::new(snapshot.clone()))));
     }
     app
 }
@@ -191,12 +189,7 @@ fn ascii_alone() {
 /// Applications in every state a user can bring them to, with odd data among it.
 fn states() -> Vec<App> {
     let mut states = vec![app(&[])];
-    for snapshot in [
-        fixture::warning(),
-        fixture::calm(),
-        fixture::waiting(),
-        fixture::odd(),
-    ] {
+    for snapshot in [fixture::warning(), fixture::calm(), fixture::waiting(), fixture::odd()] {
         let mut tier = app(std::slice::from_ref(&snapshot));
         press(&mut tier, &[KeyCode::Char('w'), KeyCode::Enter]);
         for _ in 0..5 {
@@ -222,10 +215,7 @@ fn every_size_draws_something_and_none_panics() {
         for rows in (1..=10).chain([12, 14, 16, 20, 24, 30, 40]) {
             for state in &mut states {
                 let picture = text(&draw_with(state, &look, columns, rows));
-                assert!(
-                    columns < 10 || !picture.trim().is_empty(),
-                    "{columns}x{rows}"
-                );
+                assert!(columns < 10 || !picture.trim().is_empty(), "{columns}x{rows}");
             }
         }
     }
@@ -263,17 +253,11 @@ fn what_is_bad_looks_bad_and_says_so() {
     let theme = Theme::new(Palette::Dark);
     let look = Look::new(Palette::Dark, Signs::Unicode);
     let buffer = draw_with(&mut app, &look, 80, 24);
-    let signs: Vec<_> = buffer
-        .content
-        .iter()
-        .filter(|cell| cell.symbol() == "▲")
-        .collect();
+    let signs: Vec<_> = buffer.content.iter().filter(|cell| cell.symbol() == "▲").collect();
     assert!(signs.len() >= 3);
     assert!(signs.iter().all(|cell| Some(cell.fg) == theme.bad.fg));
     let picture = text(&buffer);
-    assert!(
-        picture.contains("CRITICAL") && picture.contains("▲ crit") && picture.contains("! warn")
-    );
+    assert!(picture.contains("CRITICAL") && picture.contains("▲ crit") && picture.contains("! warn"));
 }
 
 #[test]
@@ -281,10 +265,7 @@ fn the_header_marks_what_was_refused() {
     let mut app = app(&[fixture::odd()]);
     let header = picture(&mut app, 120, 40);
     let header = header.lines().next().unwrap_or_default();
-    assert!(
-        header.contains("! refused 123k") && header.contains("! late 1.0M"),
-        "{header}"
-    );
+    assert!(header.contains("! refused 123k") && header.contains("! late 1.0M"), "{header}");
 }
 
 #[test]
@@ -297,9 +278,6 @@ fn a_locale_without_utf8_gets_ascii() {
     };
     assert_eq!(signs(&[("LANG", "en_GB.UTF-8")]), Signs::Unicode);
     assert_eq!(signs(&[("LANG", "C.utf8"), ("LC_ALL", "")]), Signs::Unicode);
-    assert_eq!(
-        signs(&[("LANG", "en_GB.UTF-8"), ("LC_ALL", "C")]),
-        Signs::Ascii
-    );
+    assert_eq!(signs(&[("LANG", "en_GB.UTF-8"), ("LC_ALL", "C")]), Signs::Ascii);
     assert_eq!(signs(&[]), Signs::Ascii);
 }

@@ -55,33 +55,17 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: 
     } else {
         let tabs = paint::take_top(&mut area, 1);
         paint::line(buffer, tabs, 0, &tab_line(app, tier, shown, theme));
-        tier_panes::draw(
-            app.pane,
-            Some(app.pane_row),
-            tier,
-            shown,
-            theme,
-            area,
-            buffer,
-        );
+        tier_panes::draw(app.pane, Some(app.pane_row), tier, shown, theme, area, buffer);
     }
 }
 
 fn head(tier: &TierView, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let columns = usize::from(area.width);
     let (state, style) = words::tier_state(tier, 14, theme);
-    let name = format::cut(
-        &format!("{} {}", tier.kind, tier.member),
-        columns.saturating_sub(format::width(&state) + 3),
-    );
+    let name =
+        format::cut(&format!("{} {}", tier.kind, tier.member), columns.saturating_sub(format::width(&state) + 3));
     let name = Line::styled(format!(" {name}"), theme.title);
-    paint::ends(
-        buffer,
-        area,
-        0,
-        &name,
-        &Line::styled(format!("{state} "), style),
-    );
+    paint::ends(buffer, area, 0, &name, &Line::styled(format!("{state} "), style));
     let about = about(tier, shown).into_iter();
     let about = about.map(|text| Span::styled(text, theme.dim)).collect();
     let mut about = paint::joined(about, theme.dim, columns.saturating_sub(1));
@@ -100,27 +84,16 @@ fn about(tier: &TierView, shown: &Snapshot) -> Vec<String> {
     if tier.sampling_unknown {
         pieces.push("sampled by an unknown share: rates too low".to_owned());
     } else if let Some(share) = tier.sampled_ratio.filter(|share| *share < 1.0) {
-        pieces.push(format!(
-            "{} of spans arrive, scaled up",
-            format::ratio(share)
-        ));
+        pieces.push(format!("{} of spans arrive, scaled up", format::ratio(share)));
     }
     if tier.quantile_error > words::COARSE {
         pieces.push(format!("≈ within {:.0}%", tier.quantile_error * 100.0));
     }
     let many = tier.instances.len();
     if many > 0 {
-        let zones: Vec<&str> = tier
-            .zones
-            .iter()
-            .map(|zone| words::short_zone(zone, &shown.region))
-            .collect();
+        let zones: Vec<&str> = tier.zones.iter().map(|zone| words::short_zone(zone, &shown.region)).collect();
         let plural = if many == 1 { "" } else { "s" };
-        let within = if zones.is_empty() {
-            String::new()
-        } else {
-            format!(" in {}", zones.join(", "))
-        };
+        let within = if zones.is_empty() { String::new() } else { format!(" in {}", zones.join(", ")) };
         pieces.push(format!("{many} instance{plural}{within}"));
     }
     pieces
@@ -143,11 +116,7 @@ fn figures(tier: &TierView, theme: &Theme, columns: usize) -> Line<'static> {
     let gap = if columns >= 90 { "    " } else { "  " };
     let mut line = Line::default();
     for (name, value) in figures {
-        let style = if name == "p95" {
-            theme.title
-        } else {
-            theme.text
-        };
+        let style = if name == "p95" { theme.title } else { theme.text };
         line.push_span(Span::styled(format!(" {name} "), theme.dim));
         line.push_span(Span::styled(value, style));
         line.push_span(Span::raw(gap));
@@ -170,12 +139,7 @@ fn charts(tier: &TierView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         ("errors, 60 s", &trend.error_ratio, format::ratio),
     ];
     for ((name, values, write), place) in charts.into_iter().zip(places) {
-        let mut place = Rect {
-            x: place.x + 1,
-            width: place.width.saturating_sub(2),
-            ..place
-        }
-        .intersection(area);
+        let mut place = Rect { x: place.x + 1, width: place.width.saturating_sub(2), ..place }.intersection(area);
         let title = paint::take_top(&mut place, 1);
         let most = values.iter().flatten().copied().reduce(f32::max);
         let most = match most {
@@ -184,24 +148,13 @@ fn charts(tier: &TierView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         };
         let name = Line::styled(name, theme.dim);
         paint::ends(buffer, title, 0, &name, &Line::styled(most, theme.dim));
-        let trend = Trend {
-            values,
-            ends_unix_s: trend.ends_unix_s,
-            top: None,
-            style: theme.accent,
-        };
+        let trend = Trend { values, ends_unix_s: trend.ends_unix_s, top: None, style: theme.accent };
         trend.render(place, buffer);
     }
 }
 
 /// What is wrong with it, each open warning in up to three rows, then what ended.
-fn warnings(
-    app: &App,
-    tier: &TierView,
-    shown: &Snapshot,
-    theme: &Theme,
-    area: Rect,
-) -> Vec<Line<'static>> {
+fn warnings(app: &App, tier: &TierView, shown: &Snapshot, theme: &Theme, area: Rect) -> Vec<Line<'static>> {
     let columns = usize::from(area.width);
     let about_it = |warning: &&&WarningView| warning.tier == tier.id;
     let open = app.open_warnings();
@@ -234,10 +187,7 @@ fn tab_line(app: &App, tier: &TierView, shown: &Snapshot, theme: &Theme) -> Line
     for pane in Pane::ALL {
         let text = pane_title(pane, tier, shown);
         if pane == app.pane {
-            line.push_span(Span::styled(
-                format!("[{text}]"),
-                theme.accent.patch(theme.title),
-            ));
+            line.push_span(Span::styled(format!("[{text}]"), theme.accent.patch(theme.title)));
         } else {
             line.push_span(Span::styled(format!(" {text} "), theme.dim));
         }
@@ -254,14 +204,7 @@ fn pane_title(pane: Pane, tier: &TierView, shown: &Snapshot) -> String {
 }
 
 /// All panes in boxes: operations and latency at the left, the others at the right.
-fn all_panes(
-    app: &App,
-    tier: &TierView,
-    shown: &Snapshot,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn all_panes(app: &App, tier: &TierView, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let [left, right] = paint::columns(area);
     let mut draw = |pane: Pane, area: Rect| {
         let focused = pane == app.pane;

@@ -31,11 +31,7 @@ pub fn draw(
         Pane::Instances => instances(tier, shown, theme, columns),
         Pane::Signals => signals(tier, shown, theme, columns),
         Pane::Calls => {
-            let edges: Vec<_> = shown
-                .edges
-                .iter()
-                .filter(|edge| edge.from == tier.id || edge.to == tier.id)
-                .collect();
+            let edges: Vec<_> = shown.edges.iter().filter(|edge| edge.from == tier.id || edge.to == tier.id).collect();
             if edges.is_empty() {
                 return nothing("no calls seen to or from it", theme, area, buffer);
             }
@@ -80,12 +76,7 @@ fn show(
     }
     if cut {
         let below = rows.len() - first - room;
-        paint::line(
-            buffer,
-            area,
-            room as u16,
-            &tier_table::more(first, below, theme),
-        );
+        paint::line(buffer, area, room as u16, &tier_table::more(first, below, theme));
     }
 }
 
@@ -115,14 +106,7 @@ fn operations(tier: &TierView, theme: &Theme, room: usize) -> Table {
         columns::number(Operation::Max, "max", 7),
         columns::name(Operation::Share, "of its time", 15),
     ];
-    let order = [
-        Operation::Max,
-        Operation::P50,
-        Operation::P99,
-        Operation::Share,
-        Operation::Errors,
-        Operation::Rate,
-    ];
+    let order = [Operation::Max, Operation::P50, Operation::P99, Operation::Share, Operation::Errors, Operation::Rate];
     columns::fit(&mut columns, &order, &Operation::Name, 60, room);
     let rows = tier.operations.iter().map(|operation| {
         columns::row(&columns, |column| {
@@ -172,12 +156,7 @@ fn instances(tier: &TierView, shown: &Snapshot, theme: &Theme, room: usize) -> T
         columns::number(Instance::P95, "p95", 7),
         columns::name(Instance::State, "state", 15),
     ];
-    let order = [
-        Instance::Version,
-        Instance::Errors,
-        Instance::Zone,
-        Instance::Rate,
-    ];
+    let order = [Instance::Version, Instance::Errors, Instance::Zone, Instance::Rate];
     columns::fit(&mut columns, &order, &Instance::Name, 44, room);
     let mut by_zone: Vec<&InstanceView> = tier.instances.iter().collect();
     by_zone.sort_by_key(|instance| (instance.zone.is_none(), &instance.zone));
@@ -186,11 +165,7 @@ fn instances(tier: &TierView, shown: &Snapshot, theme: &Theme, room: usize) -> T
     for instance in by_zone {
         let zone = zone(instance, shown);
         let first_of_zone = last_zone.as_ref() != Some(&zone);
-        let plain = if instance.silent_for_s.is_some() {
-            theme.dim
-        } else {
-            theme.text
-        };
+        let plain = if instance.silent_for_s.is_some() { theme.dim } else { theme.text };
         rows.push(columns::row(&columns, |column| match column.kind {
             // The zone is written once, over the instances in it.
             Instance::Zone if first_of_zone => (zone.clone(), theme.title),
@@ -200,20 +175,11 @@ fn instances(tier: &TierView, shown: &Snapshot, theme: &Theme, room: usize) -> T
                 let version = instance.version.as_deref().unwrap_or(format::UNKNOWN);
                 (version.to_owned(), plain)
             }
-            Instance::Rate => (
-                format::or_unknown(instance.requests_per_second, format::rate),
-                plain,
-            ),
+            Instance::Rate => (format::or_unknown(instance.requests_per_second, format::rate), plain),
             Instance::Errors => tier_table::errors(instance.error_ratio, theme, plain),
-            Instance::P95 => (
-                format::or_unknown(instance.p95_ms, format::duration_ms),
-                plain,
-            ),
+            Instance::P95 => (format::or_unknown(instance.p95_ms, format::duration_ms), plain),
             Instance::State => match instance.silent_for_s {
-                Some(silent) => (
-                    format!("○ silent {}", format::whole_seconds(silent)),
-                    theme.warn,
-                ),
+                Some(silent) => (format!("○ silent {}", format::whole_seconds(silent)), theme.warn),
                 None => ("● sends".to_owned(), theme.good),
             },
         }));
@@ -242,15 +208,9 @@ enum Signal {
 }
 
 fn signals(tier: &TierView, shown: &Snapshot, theme: &Theme, room: usize) -> Table {
-    let mine: Vec<&SignalView> = shown
-        .signals
-        .iter()
-        .filter(|signal| signal.tier == tier.id)
-        .collect();
+    let mine: Vec<&SignalView> = shown.signals.iter().filter(|signal| signal.tier == tier.id).collect();
     if mine.is_empty() {
-        return Err(
-            "no signals: pool, CPU, lag and depth come with metrics (OTEL_METRICS_EXPORTER=otlp)",
-        );
+        return Err("no signals: pool, CPU, lag and depth come with metrics (OTEL_METRICS_EXPORTER=otlp)");
     }
     let mut columns = vec![
         columns::name(Signal::Name, "signal", 17),
@@ -304,11 +264,7 @@ fn latency(tier: &TierView, theme: &Theme, mut area: Rect, buffer: &mut Buffer) 
     }
     let bars = Bars {
         buckets: &tier.distribution,
-        marks: &[
-            ("p50", tier.p50_ms),
-            ("p95", tier.p95_ms),
-            ("p99", tier.p99_ms),
-        ],
+        marks: &[("p50", tier.p50_ms), ("p95", tier.p95_ms), ("p99", tier.p99_ms)],
         theme,
     };
     area.x += 1.min(area.width);

@@ -39,15 +39,8 @@ enum Kind {
 }
 
 /// What goes first where columns are few.
-const DROP_ORDER: [Kind; 7] = [
-    Kind::RateTrend,
-    Kind::Open,
-    Kind::P95Trend,
-    Kind::P50,
-    Kind::P99,
-    Kind::Errors,
-    Kind::Rate,
-];
+const DROP_ORDER: [Kind; 7] =
+    [Kind::RateTrend, Kind::Open, Kind::P95Trend, Kind::P50, Kind::P99, Kind::Errors, Kind::Rate];
 
 /// Below this many columns a tier takes two rows.
 const STACKED_BELOW: u16 = 40;
@@ -96,17 +89,12 @@ fn columns_for(room: usize) -> Vec<Column<Kind>> {
     let widest = if wide { 46 } else { 40 };
     columns::fit(&mut columns, &DROP_ORDER, &Kind::Name, widest, room);
     let spare = room.saturating_sub(columns::total(&columns));
-    let trends = columns
-        .iter()
-        .filter(|column| is_trend(column.kind))
-        .count();
+    let trends = columns.iter().filter(|column| is_trend(column.kind)).count();
     for column in &mut columns {
         if is_trend(column.kind) {
             // Widths at which each block covers the same whole number of seconds.
             let widest = (column.width - 1 + spare / trends).min(60);
-            let even = [60, 30, 20, 15, 12]
-                .into_iter()
-                .find(|width| *width <= widest);
+            let even = [60, 30, 20, 15, 12].into_iter().find(|width| *width <= widest);
             column.width = even.unwrap_or(12) + 1;
         }
     }
@@ -167,24 +155,10 @@ pub fn more(above: usize, below: usize, theme: &Theme) -> Line<'static> {
     Line::styled(said("↑", above) + &said("↓", below), theme.accent)
 }
 
-fn table_row(
-    tier: &TierView,
-    shown: &Snapshot,
-    columns: &[Column<Kind>],
-    theme: &Theme,
-) -> Line<'static> {
-    let plain = if tier.silent_for_s.is_some() {
-        theme.dim
-    } else {
-        theme.text
-    };
+fn table_row(tier: &TierView, shown: &Snapshot, columns: &[Column<Kind>], theme: &Theme) -> Line<'static> {
+    let plain = if tier.silent_for_s.is_some() { theme.dim } else { theme.text };
     let trend = |values: &[Option<f32>], width: usize| {
-        let trend = Trend {
-            values,
-            ends_unix_s: tier.trend.ends_unix_s,
-            top: None,
-            style: theme.dim,
-        };
+        let trend = Trend { values, ends_unix_s: tier.trend.ends_unix_s, top: None, style: theme.dim };
         (trend.text(width), theme.dim)
     };
     columns::row(columns, |column| {
@@ -195,10 +169,7 @@ fn table_row(
             Kind::Rate => (words::tier_rate(tier), plain),
             Kind::Errors => errors(tier.error_ratio, theme, plain),
             Kind::P50 => (words::quantile(tier, tier.p50_ms), plain),
-            Kind::P95 => (
-                words::quantile(tier, tier.p95_ms),
-                p95_style(tier, theme, plain),
-            ),
+            Kind::P95 => (words::quantile(tier, tier.p95_ms), p95_style(tier, theme, plain)),
             Kind::P99 => (words::quantile(tier, tier.p99_ms), plain),
             Kind::Open => (words::in_flight(tier), plain),
             Kind::P95Trend => trend(&tier.trend.p95_ms, room),
@@ -209,11 +180,7 @@ fn table_row(
 
 /// The p95 stands out with the tier's name in no case: it is the figure that people compare.
 fn p95_style(tier: &TierView, theme: &Theme, plain: Style) -> Style {
-    if tier.silent_for_s.is_some() {
-        plain
-    } else {
-        theme.title
-    }
+    if tier.silent_for_s.is_some() { plain } else { theme.title }
 }
 
 /// An error ratio: none is dim, so that some stand out.
@@ -226,16 +193,8 @@ pub fn errors(share: Option<f64>, theme: &Theme, plain: Style) -> (String, Style
 fn name(tier: &TierView, shown: &Snapshot, room: usize) -> String {
     let kind = tier.kind.name();
     let many = tier.instances.len();
-    let mut tail = if many > 1 {
-        format!(" ×{many}")
-    } else {
-        String::new()
-    };
-    let zones: Vec<&str> = tier
-        .zones
-        .iter()
-        .map(|zone| words::short_zone(zone, &shown.region))
-        .collect();
+    let mut tail = if many > 1 { format!(" ×{many}") } else { String::new() };
+    let zones: Vec<&str> = tier.zones.iter().map(|zone| words::short_zone(zone, &shown.region)).collect();
     let with_zones = format!("{tail} ({})", zones.join(","));
     let used = KIND_COLUMNS + 1 + format::width(&tier.member);
     if !zones.is_empty() && used + format::width(&with_zones) <= room {
@@ -245,39 +204,21 @@ fn name(tier: &TierView, shown: &Snapshot, room: usize) -> String {
         return format::cut(&format!("{kind} {}", tier.member), room);
     }
     let room = room - KIND_COLUMNS - 1;
-    let tail = if format::width(&tail) + 6 > room {
-        String::new()
-    } else {
-        tail
-    };
+    let tail = if format::width(&tail) + 6 > room { String::new() } else { tail };
     let member = format::cut(&tier.member, room - format::width(&tail));
-    format!(
-        "{} {member}{tail}",
-        format::fit(kind, KIND_COLUMNS, Align::Left)
-    )
+    format!("{} {member}{tail}", format::fit(kind, KIND_COLUMNS, Align::Left))
 }
 
 /// A tier in two rows, for a narrow window.
 fn stacked_rows(tier: &TierView, theme: &Theme, room: usize) -> [Line<'static>; 2] {
     let (state, style) = words::tier_state(tier, 1, theme);
     let name = format::cut(&words::tier_name(&tier.id), room.saturating_sub(3));
-    let first = Line::from(vec![
-        Span::styled(format!(" {} ", format::fit(&state, 1, Align::Left)), style),
-        Span::raw(name),
-    ]);
+    let first =
+        Line::from(vec![Span::styled(format!(" {} ", format::fit(&state, 1, Align::Left)), style), Span::raw(name)]);
     let pieces = vec![
-        Span::styled(
-            format!("p95 {}", words::quantile(tier, tier.p95_ms)),
-            theme.text,
-        ),
+        Span::styled(format!("p95 {}", words::quantile(tier, tier.p95_ms)), theme.text),
         Span::styled(format!("{}/s", words::tier_rate(tier)), theme.text),
-        Span::styled(
-            format!(
-                "err {}",
-                format::or_unknown(tier.error_ratio, format::ratio)
-            ),
-            theme.text,
-        ),
+        Span::styled(format!("err {}", format::or_unknown(tier.error_ratio, format::ratio)), theme.text),
     ];
     let mut second = paint::joined(pieces, theme.dim, room.saturating_sub(3));
     second.spans.insert(0, Span::raw("   "));

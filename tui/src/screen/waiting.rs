@@ -26,15 +26,7 @@ use crate::widget::paint;
 /// Draws what there is to say while there is nothing to show.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let lines = match (app.status(), app.shown()) {
-        (
-            Status::Connecting {
-                address,
-                attempt,
-                error,
-                ..
-            },
-            None,
-        ) => connecting(&address, attempt, error, theme),
+        (Status::Connecting { address, attempt, error, .. }, None) => connecting(&address, attempt, error, theme),
         (Status::Ended(reason), _) => vec![
             (9, Line::styled(" ■ Nothing more will come.", theme.warn)),
             (8, Line::raw(format!(" {reason}"))),
@@ -44,10 +36,7 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         (_, Some(shown)) => waiting(shown, theme),
         (_, None) => vec![
             (9, Line::styled(" Starting: no data yet.", theme.title)),
-            (
-                8,
-                Line::styled(" The first second follows shortly.", theme.dim),
-            ),
+            (8, Line::styled(" The first second follows shortly.", theme.dim)),
         ],
     };
     show(lines, area, buffer);
@@ -72,33 +61,14 @@ fn show(mut lines: Worthy, area: Rect, buffer: &mut Buffer) {
 fn connecting(address: &str, attempt: u32, error: Option<String>, theme: &Theme) -> Worthy {
     let why = error.unwrap_or_else(|| "no answer yet".to_owned());
     vec![
-        (
-            9,
-            Line::styled(format!(" ○ Connecting to {address}"), theme.warn),
-        ),
+        (9, Line::styled(format!(" ○ Connecting to {address}"), theme.warn)),
         (8, Line::raw(format!(" try {attempt}: {why}"))),
         (3, Line::default()),
-        (
-            7,
-            Line::raw(" It goes on trying. Is an agent running there?"),
-        ),
+        (7, Line::raw(" It goes on trying. Is an agent running there?")),
         (3, Line::default()),
-        (
-            6,
-            command("tiertop agent", "start one on this machine", theme),
-        ),
-        (
-            5,
-            command("tiertop attach HOST:PORT", "an agent elsewhere", theme),
-        ),
-        (
-            4,
-            command(
-                "tiertop demo",
-                "a system to look at, nothing else needed",
-                theme,
-            ),
-        ),
+        (6, command("tiertop agent", "start one on this machine", theme)),
+        (5, command("tiertop attach HOST:PORT", "an agent elsewhere", theme)),
+        (4, command("tiertop demo", "a system to look at, nothing else needed", theme)),
     ]
 }
 
@@ -107,43 +77,23 @@ fn waiting(shown: &Snapshot, theme: &Theme) -> Worthy {
     let arrived = arrived(pipeline);
     let mut lines = vec![match arrived {
         None => (9, Line::styled(" Nothing has arrived yet.", theme.title)),
-        Some(_) => (
-            9,
-            Line::styled(" Something arrives, but no tier shows yet.", theme.title),
-        ),
+        Some(_) => (9, Line::styled(" Something arrives, but no tier shows yet.", theme.title)),
     }];
     if let Some(what) = arrived {
         lines.push((9, Line::styled(format!(" {what}"), theme.warn)));
         for reason in pipeline.refusals.iter().take(3) {
-            let text = format!(
-                " refused {}: {}",
-                format::count(reason.count),
-                reason.reason
-            );
+            let text = format!(" refused {}: {}", format::count(reason.count), reason.reason);
             lines.push((6, Line::styled(text, theme.bad)));
         }
         lines.push((6, Line::styled(hint(pipeline), theme.dim)));
     }
     lines.push((2, Line::default()));
     if pipeline.listening.is_empty() {
-        lines.push((
-            8,
-            Line::styled(" listening on nothing: every port was taken", theme.bad),
-        ));
+        lines.push((8, Line::styled(" listening on nothing: every port was taken", theme.bad)));
     }
     for (place, address) in pipeline.listening.iter().enumerate() {
-        let label = if place == 0 {
-            " listening on   "
-        } else {
-            "                "
-        };
-        lines.push((
-            8,
-            Line::from(vec![
-                Span::styled(label, theme.dim),
-                Span::styled(address.clone(), theme.good),
-            ]),
-        ));
+        let label = if place == 0 { " listening on   " } else { "                " };
+        lines.push((8, Line::from(vec![Span::styled(label, theme.dim), Span::styled(address.clone(), theme.good)])));
     }
     lines.push((2, Line::default()));
     lines.push((5, Line::raw(" Paste this where your services start:")));
@@ -154,14 +104,8 @@ fn waiting(shown: &Snapshot, theme: &Theme) -> Worthy {
         (7, format!("export OTEL_EXPORTER_OTLP_PROTOCOL={protocol}")),
         (6, "export OTEL_TRACES_EXPORTER=otlp".to_owned()),
         (6, "export OTEL_METRICS_EXPORTER=otlp".to_owned()),
-        (
-            4,
-            "export OTEL_BSP_SCHEDULE_DELAY=500      # spans after 0.5 s, not 5 s".to_owned(),
-        ),
-        (
-            4,
-            "export OTEL_METRIC_EXPORT_INTERVAL=5000 # metrics each 5 s, not 60 s".to_owned(),
-        ),
+        (4, "export OTEL_BSP_SCHEDULE_DELAY=500      # spans after 0.5 s, not 5 s".to_owned()),
+        (4, "export OTEL_METRIC_EXPORT_INTERVAL=5000 # metrics each 5 s, not 60 s".to_owned()),
     ] {
         lines.push((worth, Line::styled(format!("   {text}"), theme.accent)));
     }
@@ -171,14 +115,7 @@ fn waiting(shown: &Snapshot, theme: &Theme) -> Worthy {
     let run = "          opentelemetry-bootstrap -a install && opentelemetry-instrument python";
     lines.push((3, Line::styled(run, theme.dim)));
     lines.push((1, Line::default()));
-    lines.push((
-        6,
-        command(
-            "tiertop demo",
-            "or try this: a system to look at, nothing else needed",
-            theme,
-        ),
-    ));
+    lines.push((6, command("tiertop demo", "or try this: a system to look at, nothing else needed", theme)));
     lines
 }
 
@@ -203,9 +140,7 @@ fn hint(pipeline: &PipelineView) -> &'static str {
         p if p.spans_accepted == 0 && p.points_accepted > 0 => {
             " Metrics alone show few tiers: set OTEL_TRACES_EXPORTER=otlp too."
         }
-        p if p.spans_accepted == 0 && p.logs_accepted > 0 => {
-            " Logs are only counted: set OTEL_TRACES_EXPORTER=otlp."
-        }
+        p if p.spans_accepted == 0 && p.logs_accepted > 0 => " Logs are only counted: set OTEL_TRACES_EXPORTER=otlp.",
         p if p.spans_late > 0 || p.spans_future > 0 => {
             " Spans come late or from the future: compare the clocks of the machines."
         }
@@ -219,10 +154,7 @@ fn endpoint(listening: &[String]) -> (String, &'static str) {
     let grpc = listening.iter().find_map(|at| at.strip_prefix("grpc "));
     let http = listening.iter().find_map(|at| at.strip_prefix("http "));
     // Every address of the machine is listened on: from this machine, loopback reaches it.
-    let reachable = |at: &str| {
-        at.replace("0.0.0.0", "127.0.0.1")
-            .replace("[::]", "127.0.0.1")
-    };
+    let reachable = |at: &str| at.replace("0.0.0.0", "127.0.0.1").replace("[::]", "127.0.0.1");
     match (grpc, http) {
         (Some(at), _) => (format!("http://{}", reachable(at)), "grpc"),
         (None, Some(at)) => (format!("http://{}", reachable(at)), "http/protobuf"),
@@ -232,9 +164,5 @@ fn endpoint(listening: &[String]) -> (String, &'static str) {
 
 fn command(command: &'static str, what: &'static str, theme: &Theme) -> Line<'static> {
     let command = format::fit(command, 25, format::Align::Left);
-    Line::from(vec![
-        Span::raw("   "),
-        Span::styled(command, theme.accent),
-        Span::styled(format!(" {what}"), theme.dim),
-    ])
+    Line::from(vec![Span::raw("   "), Span::styled(command, theme.accent), Span::styled(format!(" {what}"), theme.dim)])
 }

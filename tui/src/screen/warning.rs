@@ -29,13 +29,7 @@ const LEARNING_SECONDS: u64 = 30;
 const ENDED_SHOWN: usize = 3;
 
 /// The lines of the banner without a box, the first ones first where there are fewer rows.
-pub fn lines(
-    app: &App,
-    shown: &Snapshot,
-    theme: &Theme,
-    columns: usize,
-    rows: usize,
-) -> Vec<Line<'static>> {
+pub fn lines(app: &App, shown: &Snapshot, theme: &Theme, columns: usize, rows: usize) -> Vec<Line<'static>> {
     let Some((warning, place, of)) = app.shown_warning() else {
         let mut lines = calm(shown, theme);
         lines.truncate(rows);
@@ -68,22 +62,12 @@ pub fn draw_boxed(app: &App, shown: &Snapshot, theme: &Theme, area: Rect, buffer
         return;
     };
     let (sign, word, style) = words::severity(warning.severity, theme);
-    let title = Line::styled(
-        format!(" {sign} {}  {} ", word.to_uppercase(), warning.title),
-        style,
-    );
+    let title = Line::styled(format!(" {sign} {}  {} ", word.to_uppercase(), warning.title), style);
     let bottom = Line::styled(phase_name(warning.phase), style);
     let inside = paint::boxed(buffer, area, title, Some(bottom), style);
     let columns = usize::from(inside.width).saturating_sub(2);
-    let since = Line::styled(
-        format!(" {} ", since(warning, shown, (place, of), columns)),
-        style,
-    );
-    let room = Rect {
-        x: area.x + 1,
-        width: area.width.saturating_sub(3),
-        ..area
-    };
+    let since = Line::styled(format!(" {} ", since(warning, shown, (place, of), columns)), style);
+    let room = Rect { x: area.x + 1, width: area.width.saturating_sub(3), ..area };
     paint::ends(buffer, room, 0, &Line::default(), &since);
     let tier = words::tier_name(&warning.tier);
     let mut rows = vec![Line::styled(format!(" {tier}"), theme.title)];
@@ -107,26 +91,15 @@ pub fn one_line(
     theme: &Theme,
 ) -> Line<'static> {
     let (sign, word, style) = words::severity(warning.severity, theme);
-    let word = if columns < 40 {
-        String::new()
-    } else {
-        format!("{} ", word.to_uppercase())
-    };
+    let word = if columns < 40 { String::new() } else { format!("{} ", word.to_uppercase()) };
     let gap = if word.is_empty() { "" } else { " " };
     let head = format!(" {sign} {word}{gap}{}", warning.title);
     let since = since(warning, shown, places, columns);
     let tier = format!("  {}", words::tier_name(&warning.tier));
     let spare = columns.saturating_sub(format::width(&head) + format::width(&since) + 2);
-    let tier = if spare < 6 {
-        String::new()
-    } else {
-        format::cut(&tier, spare)
-    };
+    let tier = if spare < 6 { String::new() } else { format::cut(&tier, spare) };
     let used = format::width(&head) + format::width(&tier) + format::width(&since) + 1;
-    let mut line = Line::from(vec![
-        Span::styled(head, style),
-        Span::styled(tier, theme.title),
-    ]);
+    let mut line = Line::from(vec![Span::styled(head, style), Span::styled(tier, theme.title)]);
     if used < columns {
         line.push_span(Span::raw(" ".repeat(columns - used)));
         line.push_span(Span::styled(since, style));
@@ -135,12 +108,7 @@ pub fn one_line(
 }
 
 /// Since when, and which of how many; in few columns only for how long.
-fn since(
-    warning: &WarningView,
-    shown: &Snapshot,
-    (place, of): (usize, usize),
-    columns: usize,
-) -> String {
+fn since(warning: &WarningView, shown: &Snapshot, (place, of): (usize, usize), columns: usize) -> String {
     let seconds = shown.at_unix_ms.saturating_sub(warning.since_unix_ms) / 1000;
     let lasting = format::whole_seconds(seconds);
     let which = match of {
@@ -173,17 +141,9 @@ fn evidence(warning: &WarningView, columns: usize, rows: usize) -> Vec<String> {
 }
 
 /// What to do: beside each other where both fit, else one under the other.
-fn remedies(
-    warning: &WarningView,
-    theme: &Theme,
-    columns: usize,
-    indent: &'static str,
-) -> Vec<Line<'static>> {
+fn remedies(warning: &WarningView, theme: &Theme, columns: usize, indent: &'static str) -> Vec<Line<'static>> {
     let labelled = |label: &'static str, text: &str, room: usize| {
-        vec![
-            Span::styled(label, theme.accent),
-            Span::raw(format::cut(text, room.saturating_sub(label.len()))),
-        ]
+        vec![Span::styled(label, theme.accent), Span::raw(format::cut(text, room.saturating_sub(label.len())))]
     };
     let (now, for_good) = (&warning.remedy_now, &warning.remedy_for_good);
     let both = !now.is_empty() && !for_good.is_empty();
@@ -206,9 +166,7 @@ fn remedies(
 }
 
 fn phase_name(phase: Option<Phase>) -> String {
-    phase.map_or_else(String::new, |phase| {
-        format!(" wall of phase {} {} ", phase.number(), phase.name())
-    })
+    phase.map_or_else(String::new, |phase| format!(" wall of phase {} {} ", phase.number(), phase.name()))
 }
 
 /// The six phases in a row, those that an open warning is the wall of marked and named.
@@ -237,10 +195,7 @@ pub fn ladder(app: &App, theme: &Theme, columns: usize) -> Line<'static> {
 
 /// The line of a screen without a warning, and those that ended of late.
 fn calm(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
-    let age = shown
-        .at_unix_ms
-        .saturating_sub(shown.pipeline.started_unix_ms)
-        / 1000;
+    let age = shown.at_unix_ms.saturating_sub(shown.pipeline.started_unix_ms) / 1000;
     let first = if age < LEARNING_SECONDS {
         let left = LEARNING_SECONDS - age;
         let text = format!(" ○ learning: too little data to judge yet, {left} s to go");
@@ -259,11 +214,7 @@ fn calm(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
         let text = format!(" ○ silent: {}", silent.join(", "));
         lines.push(Line::styled(text, theme.warn));
     }
-    lines.extend(
-        ended(shown)
-            .take(ENDED_SHOWN)
-            .map(|text| Line::styled(text, theme.dim)),
-    );
+    lines.extend(ended(shown).take(ENDED_SHOWN).map(|text| Line::styled(text, theme.dim)));
     lines
 }
 
@@ -280,9 +231,7 @@ pub fn ended(shown: &Snapshot) -> impl Iterator<Item = String> {
 /// How a warning's style reads for one tier, if one is open whose rule or title has one of `about`.
 pub fn about<'a>(shown: &'a Snapshot, tier: &str, about: &[&str]) -> Option<&'a WarningView> {
     shown.warnings.iter().find(|warning| {
-        let named = about
-            .iter()
-            .any(|word| warning.rule.contains(word) || warning.title.contains(word));
+        let named = about.iter().any(|word| warning.rule.contains(word) || warning.title.contains(word));
         warning.ended_unix_ms.is_none() && warning.tier == tier && named
     })
 }

@@ -30,27 +30,13 @@ pub fn severity(severity: Severity, theme: &Theme) -> (&'static str, &'static st
 pub fn tier_state(tier: &TierView, columns: usize, theme: &Theme) -> (String, Style) {
     let long = columns >= 12;
     let (sign, word, style) = match (tier.state, tier.silent_for_s) {
-        (TierState::Critical, _) => (
-            "▲",
-            if long { "critical" } else { "crit" }.to_owned(),
-            theme.bad,
-        ),
-        (TierState::Warning, _) => (
-            "!",
-            if long { "warning" } else { "warn" }.to_owned(),
-            theme.warn,
-        ),
-        (TierState::Fine, Some(silent)) if long => {
-            ("○", format!("silent {}", short_silence(silent)), theme.warn)
-        }
+        (TierState::Critical, _) => ("▲", if long { "critical" } else { "crit" }.to_owned(), theme.bad),
+        (TierState::Warning, _) => ("!", if long { "warning" } else { "warn" }.to_owned(), theme.warn),
+        (TierState::Fine, Some(silent)) if long => ("○", format!("silent {}", short_silence(silent)), theme.warn),
         (TierState::Fine, Some(silent)) => ("○", short_silence(silent), theme.warn),
         (TierState::Fine, None) => return (String::new(), theme.text),
     };
-    if columns < 6 {
-        (sign.to_owned(), style)
-    } else {
-        (format!("{sign} {word}"), style)
-    }
+    if columns < 6 { (sign.to_owned(), style) } else { (format!("{sign} {word}"), style) }
 }
 
 /// A silence in at most four columns.
@@ -90,10 +76,7 @@ pub fn in_flight(tier: &TierView) -> String {
     match tier.in_flight {
         Some(open) => {
             let mark = if open.inferred { "~" } else { "" };
-            format!(
-                "{mark}{}",
-                format::count(open.value.max(0.0).round() as u64)
-            )
+            format!("{mark}{}", format::count(open.value.max(0.0).round() as u64))
         }
         None => format::UNKNOWN.to_owned(),
     }
@@ -120,20 +103,12 @@ pub fn short_zone<'a>(zone: &'a str, region: &str) -> &'a str {
 /// What the marks in this snapshot mean, only those that are there.
 pub fn legend(snapshot: &Snapshot) -> Vec<&'static str> {
     let tiers = &snapshot.tiers;
-    let inferred = snapshot
-        .signals
-        .iter()
-        .any(|signal| signal.inferred && signal.value.is_some())
-        || tiers
-            .iter()
-            .any(|tier| tier.in_flight.is_some_and(|open| open.inferred));
-    let coarse = tiers
-        .iter()
-        .any(|tier| tier.quantile_error > COARSE && tier.p95_ms.is_some());
+    let inferred = snapshot.signals.iter().any(|signal| signal.inferred && signal.value.is_some())
+        || tiers.iter().any(|tier| tier.in_flight.is_some_and(|open| open.inferred));
+    let coarse = tiers.iter().any(|tier| tier.quantile_error > COARSE && tier.p95_ms.is_some());
     let unknown = tiers.iter().any(|tier| tier.sampling_unknown);
-    let sampled = tiers
-        .iter()
-        .any(|tier| !tier.sampling_unknown && tier.sampled_ratio.is_some_and(|share| share < 1.0));
+    let sampled =
+        tiers.iter().any(|tier| !tier.sampling_unknown && tier.sampled_ratio.is_some_and(|share| share < 1.0));
     [
         (inferred, "~ inferred from spans"),
         (coarse, "≈ coarse"),
@@ -155,10 +130,7 @@ mod tests {
         assert_eq!(short_zone("eu-central-1", "eu-central-1"), "eu-central-1");
         assert_eq!(short_zone("rack-7", ""), "rack-7");
         assert_eq!(tier_name("lb/lb"), "lb");
-        assert_eq!(
-            tier_name("db-replica/orders@db:5432/x"),
-            "db-replica orders@db:5432/x"
-        );
+        assert_eq!(tier_name("db-replica/orders@db:5432/x"), "db-replica orders@db:5432/x");
     }
 
     #[test]

@@ -16,12 +16,7 @@ fn a_snapshot_as_text() {
 
 #[test]
 fn the_text_has_no_control_signs_and_no_trailing_blanks() {
-    for shown in [
-        fixture::warning(),
-        fixture::calm(),
-        fixture::waiting(),
-        fixture::odd(),
-    ] {
+    for shown in [fixture::warning(), fixture::calm(), fixture::waiting(), fixture::odd()] {
         let text = print_snapshot(&shown);
         assert!(text.chars().all(|sign| sign == '\n' || !sign.is_control()));
         assert!(text.lines().all(|line| line.trim_end() == line));

@@ -95,14 +95,9 @@ impl Widget for &Bars<'_> {
         let greatest = rows.iter().map(|row| row.count).fold(0.0, f64::max);
         let room = usize::from(area.width).saturating_sub(BESIDE);
         for (place, row) in rows.iter().enumerate() {
-            let inside =
-                |ms: f64| ms >= row.lower_ms && (ms < row.upper_ms || place + 1 == rows.len());
-            let marks: Vec<&str> = self
-                .marks
-                .iter()
-                .filter(|(_, at)| at.is_some_and(inside))
-                .map(|(name, _)| *name)
-                .collect();
+            let inside = |ms: f64| ms >= row.lower_ms && (ms < row.upper_ms || place + 1 == rows.len());
+            let marks: Vec<&str> =
+                self.marks.iter().filter(|(_, at)| at.is_some_and(inside)).map(|(name, _)| *name).collect();
             let bounds = format!(
                 "{} – {}",
                 format::fit(&format::duration_ms(row.lower_ms), 6, Align::Right),
@@ -110,17 +105,11 @@ impl Widget for &Bars<'_> {
             );
             let bar = bar(row.count / greatest.max(1.0), room);
             let line = Line::from(vec![
-                Span::styled(
-                    format::fit(&marks.join(" "), 12, Align::Left),
-                    self.theme.accent,
-                ),
+                Span::styled(format::fit(&marks.join(" "), 12, Align::Left), self.theme.accent),
                 Span::styled(bounds, self.theme.dim),
                 Span::raw(" "),
                 Span::styled(format::fit(&bar, room, Align::Left), self.theme.good),
-                Span::styled(
-                    format::fit(&format::count(row.count as u64), 6, Align::Right),
-                    self.theme.text,
-                ),
+                Span::styled(format::fit(&format::count(row.count as u64), 6, Align::Right), self.theme.text),
             ]);
             paint::line(buffer, area, place as u16, &line);
         }
@@ -132,20 +121,12 @@ mod tests {
     use super::*;
 
     fn bucket(lower_ms: f64, upper_ms: f64, count: u64) -> BucketView {
-        BucketView {
-            lower_ms,
-            upper_ms,
-            count,
-        }
+        BucketView { lower_ms, upper_ms, count }
     }
 
     #[test]
     fn nothing_is_lost_and_gaps_between_humps_stay() {
-        let buckets = [
-            bucket(1.0, 1.1, 5),
-            bucket(2.0, 2.2, 7),
-            bucket(900.0, 950.0, 2),
-        ];
+        let buckets = [bucket(1.0, 1.1, 5), bucket(2.0, 2.2, 7), bucket(900.0, 950.0, 2)];
         for room in 1..40 {
             let rows = rows(&buckets, room);
             assert!(rows.len() <= room);

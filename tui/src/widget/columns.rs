@@ -20,37 +20,22 @@ pub struct Column<K> {
 
 /// A column of numbers: right-aligned.
 pub const fn number<K>(kind: K, title: &'static str, width: usize) -> Column<K> {
-    Column {
-        kind,
-        title,
-        width,
-        align: Align::Right,
-    }
+    Column { kind, title, width, align: Align::Right }
 }
 
 /// A column of names: left-aligned.
 pub const fn name<K>(kind: K, title: &'static str, width: usize) -> Column<K> {
-    Column {
-        kind,
-        title,
-        width,
-        align: Align::Left,
-    }
+    Column { kind, title, width, align: Align::Left }
 }
 
 /// The headings.
 pub fn heading<K>(columns: &[Column<K>], style: Style) -> Line<'static> {
-    let cells = columns
-        .iter()
-        .map(|column| Span::styled(cell(column, column.title), style));
+    let cells = columns.iter().map(|column| Span::styled(cell(column, column.title), style));
     cells.collect::<Vec<_>>().into()
 }
 
 /// One row, where `text` gives a column's text and its style.
-pub fn row<K: Copy>(
-    columns: &[Column<K>],
-    mut text: impl FnMut(&Column<K>) -> (String, Style),
-) -> Line<'static> {
+pub fn row<K: Copy>(columns: &[Column<K>], mut text: impl FnMut(&Column<K>) -> (String, Style)) -> Line<'static> {
     let cells = columns.iter().map(|column| {
         let (text, style) = text(column);
         Span::styled(cell(column, &text), style)
@@ -67,13 +52,7 @@ fn cell<K>(column: &Column<K>, text: &str) -> String {
 /// Drops columns in the given order until the rest fits, then gives what is left over to `wide`.
 ///
 /// `wide` grows up to `widest`; it is never dropped.
-pub fn fit<K: PartialEq>(
-    columns: &mut Vec<Column<K>>,
-    drop_order: &[K],
-    wide: &K,
-    widest: usize,
-    room: usize,
-) {
+pub fn fit<K: PartialEq>(columns: &mut Vec<Column<K>>, drop_order: &[K], wide: &K, widest: usize, room: usize) {
     let mut order = drop_order.iter();
     while total(columns) > room {
         let Some(next) = order.next() else { break };

@@ -27,17 +27,8 @@ pub fn ends(buffer: &mut Buffer, area: Rect, row: u16, left: &Line<'_>, right: &
 }
 
 /// Draws a box with a title and gives back the room inside.
-pub fn boxed(
-    buffer: &mut Buffer,
-    area: Rect,
-    title: Line<'_>,
-    bottom: Option<Line<'_>>,
-    style: Style,
-) -> Rect {
-    let mut block = Block::bordered()
-        .border_set(border::PLAIN)
-        .border_style(style)
-        .title_top(title);
+pub fn boxed(buffer: &mut Buffer, area: Rect, title: Line<'_>, bottom: Option<Line<'_>>, style: Style) -> Rect {
+    let mut block = Block::bordered().border_set(border::PLAIN).border_style(style).title_top(title);
     if let Some(bottom) = bottom {
         block = block.title_bottom(bottom);
     }
@@ -59,11 +50,7 @@ pub fn take_top(area: &mut Rect, height: u16) -> Rect {
 pub fn take_bottom(area: &mut Rect, height: u16) -> Rect {
     let height = height.min(area.height);
     area.height -= height;
-    Rect {
-        y: area.y + area.height,
-        height,
-        ..*area
-    }
+    Rect { y: area.y + area.height, height, ..*area }
 }
 
 /// Splits an area into columns of equal width, one blank column between them.
@@ -73,11 +60,7 @@ pub fn columns<const N: usize>(area: Rect) -> [Rect; N] {
     std::array::from_fn(|place| {
         let x = area.x + place as u16 * (width + 1);
         let last = place + 1 == N;
-        let width = if last {
-            area.right().saturating_sub(x)
-        } else {
-            width
-        };
+        let width = if last { area.right().saturating_sub(x) } else { width };
         Rect { x, width, ..area }.intersection(area)
     })
 }

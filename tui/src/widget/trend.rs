@@ -36,9 +36,7 @@ impl Trend<'_> {
             return Vec::new();
         }
         let each = self.values.len().div_ceil(width) as u64;
-        let first_second = self
-            .ends_unix_s
-            .saturating_sub(self.values.len() as u64 - 1);
+        let first_second = self.ends_unix_s.saturating_sub(self.values.len() as u64 - 1);
         let mut columns: Vec<Option<f32>> = Vec::new();
         let mut current = None;
         for (place, value) in self.values.iter().enumerate() {
@@ -61,10 +59,7 @@ impl Trend<'_> {
         }
         let mut known: Vec<f32> = columns.iter().flatten().copied().collect();
         known.sort_by(f32::total_cmp);
-        let median = known
-            .get(known.len().saturating_sub(1) / 2)
-            .copied()
-            .unwrap_or_default();
+        let median = known.get(known.len().saturating_sub(1) / 2).copied().unwrap_or_default();
         known.last().copied().unwrap_or_default().max(2.0 * median)
     }
 
@@ -73,9 +68,7 @@ impl Trend<'_> {
         let columns = self.columns(width);
         let top = self.scale(&columns);
         let blanks = " ".repeat(width.saturating_sub(columns.len()));
-        let blocks = columns
-            .iter()
-            .map(|value| value.map_or(' ', |value| block(level(value, top, 1), 0)));
+        let blocks = columns.iter().map(|value| value.map_or(' ', |value| block(level(value, top, 1), 0)));
         blanks + &blocks.collect::<String>()
     }
 }
@@ -117,12 +110,7 @@ mod tests {
     use super::*;
 
     fn trend(values: &[Option<f32>], ends_unix_s: u64) -> Trend<'_> {
-        Trend {
-            values,
-            ends_unix_s,
-            top: None,
-            style: Style::new(),
-        }
+        Trend { values, ends_unix_s, top: None, style: Style::new() }
     }
 
     #[test]
@@ -146,10 +134,7 @@ mod tests {
         assert_eq!(before.chars().filter(|block| *block == '█').count(), 1);
         values.rotate_left(5);
         let after = trend(&values, 604).text(12);
-        assert_eq!(
-            before.chars().skip(1).take(8).collect::<String>(),
-            after.chars().take(8).collect::<String>(),
-        );
+        assert_eq!(before.chars().skip(1).take(8).collect::<String>(), after.chars().take(8).collect::<String>(),);
     }
 
     #[test]
