@@ -1,35 +1,59 @@
 //! The binary that people install: reads the command line and starts what it asks for.
 
+mod commands;
 #[cfg(debug_assertions)]
 mod fixture_command;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use color_eyre::eyre::{Result, bail};
+use color_eyre::eyre::Result;
+use commands::{attach, watch};
+use tiertop_agent::args::AgentArgs;
 
 /// top for tiered systems: which tier holds the system back, and what to do about it.
+///
+/// Without a command: takes OpenTelemetry on this machine and shows it.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(name = "tiertop", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    watch: watch::WatchArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows what a running agent sees.
+    Attach(attach::AttachArgs),
+    /// Runs the agent without a screen; watch it with `tiertop attach`.
+    Agent(AgentArgs),
+    /// Starts a whole demo system under load, and shows it. Nothing else to install.
+    #[cfg(feature = "demo")]
+    Demo(commands::demo::DemoArgs),
+    /// Runs one process of the demo; started by the demo itself.
+    #[cfg(feature = "demo")]
+    #[command(hide = true)]
+    DemoNode(tiertop_demo::node::NodeArgs),
     /// Shows made-up data.
     #[cfg(debug_assertions)]
     #[command(hide = true)]
     Fixture(fixture_command::Arguments),
 }
 
-#[tokio::main]
-async fn main() -> Result<ExitCode> {
+fn main() -> Result<ExitCode> {
     tiertop::report::install()?;
-    match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        None => commands::block_on(watch::run(arguments.watch)),
+        Some(Command::Attach(arguments)) => commands::block_on(attach::run(arguments)),
+        Some(Command::Agent(arguments)) => tiertop_agent::headless::run(arguments),
+        #[cfg(feature = "demo")]
+        Some(Command::Demo(arguments)) => commands::block_on(commands::demo::run(arguments)),
+        #[cfg(feature = "demo")]
+        Some(Command::DemoNode(arguments)) => commands::demo::run_node(&arguments),
         #[cfg(debug_assertions)]
-        Some(Command::Fixture(arguments)) => fixture_command::run(arguments).await,
-        _ => bail!("nothing is wired up yet"),
+        Some(Command::Fixture(arguments)) => commands::block_on(fixture_command::run(arguments)),
     }
 }
