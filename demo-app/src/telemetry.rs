@@ -75,6 +75,8 @@ impl Telemetry {
         let log = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(false)
+            // Standard error may be gone, and complaining about that there would panic.
+            .log_internal_errors(false)
             .with_filter(EnvFilter::new(
                 "warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off",
             ));
