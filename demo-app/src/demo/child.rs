@@ -77,6 +77,8 @@ pub(super) fn command(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Of a node's last words only the end is kept, and that should not be a backtrace.
+        .env("RUST_BACKTRACE", "0")
         .kill_on_drop(true)
         // Of its own, so that the terminal's signals reach the parent alone.
         .process_group(0);
