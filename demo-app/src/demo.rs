@@ -5,14 +5,13 @@ mod seed;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::node::{Control, MARKER, Order};
+use crate::node::{Control, FOLDER_PREFIX, Order};
 use crate::settings::Settings;
 use crate::topology::{Peer, Peers, Role, Zone, reference_system};
 use child::{Child, Spawner};
@@ -21,7 +20,7 @@ use child::{Child, Spawner};
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often a dropped demo tries to remove its files.
-const REMOVALS: u32 = 50;
+const REMOVALS: u32 = 5;
 
 /// How long it waits in between.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
@@ -64,8 +63,8 @@ pub enum DemoError {
     /// There is no program to run nodes with.
     #[error("start a node: the node command is empty")]
     NoCommand,
-    /// The folder of the demo could not be made.
-    #[error("make a folder for the demo's files: {0}")]
+    /// The folder of the demo could not be removed.
+    #[error("remove the demo's files: {0}")]
     Folder(io::Error),
     /// A process could not be started.
     #[error("run {program} for {name}: {source}")]
@@ -158,15 +157,15 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts all nodes, stores the first contents, and returns once requests are served.
+    /// Starts all nodes, stores the first contents, and returns once requests are served. Called
+    /// inside a runtime with I/O and time enabled.
     pub async fn start(options: DemoOptions) -> Result<Self, DemoError> {
         let spawner = Spawner::start();
-        let mut processes = Processes::none()?;
+        let mut processes = Processes::none();
         let (exited, exits) = watch::channel(None);
         for seat in reference_system() {
-            let folder = processes.folder.path();
-            let command = child::command(&options, &seat, folder)?;
-            let child = Child::spawn(seat, command, &spawner, folder, &exited).await?;
+            let command = child::command(&options, &seat, &processes.folder)?;
+            let child = Child::spawn(seat, command, &spawner, &exited).await?;
             processes.children.push(child);
         }
         begin(&mut processes.children, &options.settings).await?;
@@ -189,7 +188,7 @@ impl Demo {
 
     /// The folder with the nodes' files; gone when the demo is.
     pub fn folder(&self) -> &Path {
-        self.processes.folder.path()
+        &self.processes.folder
     }
 
     /// The nodes, as they were started.
@@ -257,24 +256,26 @@ impl Demo {
 }
 
 /// The nodes' processes and their files, which end together.
+///
+/// The folder is made by the first node that needs it, and the nodes remove it should this process
+/// be killed. So there is no moment at which it exists and nobody would remove it.
 #[derive(Debug)]
 struct Processes {
     children: Vec<Child>,
-    folder: TempDir,
+    folder: PathBuf,
 }
 
 impl Processes {
-    fn none() -> Result<Self, DemoError> {
-        let folder = tempfile::Builder::new()
-            .prefix("tiertop-demo-")
-            .tempdir()
-            .and_then(|folder| fs::write(folder.path().join(MARKER), "").map(|()| folder))
-            .map_err(DemoError::Folder)?;
-        Ok(Self { children: Vec::new(), folder })
+    fn none() -> Self {
+        let name = format!("{FOLDER_PREFIX}{:016x}", rand::random::<u64>());
+        Self {
+            children: Vec::new(),
+            folder: std::env::temp_dir().join(name),
+        }
     }
 
     fn remove_files(&self) -> io::Result<()> {
-        match fs::remove_dir_all(self.folder.path()) {
+        match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -286,14 +287,14 @@ impl Drop for Processes {
         for child in &self.children {
             child.kill();
         }
-        // A killed process may write for another moment.
-        let removed = || self.remove_files().is_ok();
-        let _ = (0..REMOVALS).any(|_| {
-            removed() || {
-                std::thread::sleep(REMOVAL_PAUSE);
-                false
+        // A killed process may write for another moment, so once is not enough.
+        for _ in 0..REMOVALS {
+            let removed = self.remove_files().is_ok();
+            if removed && self.children.iter().all(Child::has_ended) {
+                break;
             }
-        });
+            std::thread::sleep(REMOVAL_PAUSE);
+        }
     }
 }
 

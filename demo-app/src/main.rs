@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use color_eyre::Section;
-use color_eyre::eyre::{Result, WrapErr, bail, eyre};
+use color_eyre::config::HookBuilder;
+use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop_demo::fault::{self, Fault, FaultPlan};
 use tiertop_demo::load::{self, LoadOptions};
 use tiertop_demo::node::{self, NodeArgs};
@@ -33,7 +34,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct RunArgs {
     /// Requests per second; 0 for no load.
-    #[arg(long, default_value_t = 80.0)]
+    #[arg(long, default_value_t = 80.0, allow_negative_numbers = true)]
     rate: f64,
     /// How long to run, such as 30s or 5m; without it, until Ctrl-C.
     #[arg(long, value_parser = duration::parse)]
@@ -59,8 +60,12 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Node(args) => node::run(&args).map_err(|error| eyre!("failed to {error}")),
         Command::Run(args) => {
-            color_eyre::install()?;
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            HookBuilder::default()
+                .display_env_section(false)
+                .install()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             runtime.block_on(run(args))
         }
     }
@@ -68,7 +73,15 @@ fn main() -> Result<()> {
 
 async fn run(args: RunArgs) -> Result<()> {
     if !args.rate.is_finite() || args.rate < 0.0 {
-        bail!("the rate is not a number of requests per second; try --rate 80");
+        return Err(eyre!(
+            "the rate {} is no number of requests per second",
+            args.rate
+        ))
+        .suggestion("try --rate 80");
+    }
+    if !is_endpoint(&args.otlp_endpoint) {
+        return Err(eyre!("{:?} is no OTLP endpoint", args.otlp_endpoint))
+            .suggestion("try --otlp-endpoint http://127.0.0.1:4317");
     }
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = DemoOptions::new(vec![program.into(), OsString::from("node")]);
@@ -87,6 +100,12 @@ async fn run(args: RunArgs) -> Result<()> {
     let outcome = under_load(&demo, &args, &mut interrupt).await;
     demo.stop().await.map_err(|error| eyre!("failed to {error}"))?;
     outcome
+}
+
+/// Whether a text is a URL with a scheme and a host.
+fn is_endpoint(text: &str) -> bool {
+    text.parse::<http::Uri>()
+        .is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some())
 }
 
 /// Says where the service is and of what it is made.

@@ -11,9 +11,10 @@
 
 mod lifetime;
 
-use std::ffi::OsStr;
+use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,8 +32,8 @@ use crate::telemetry::{Identity, Telemetry};
 use crate::topology::{Peers, Role, Zone};
 use lifetime::{End, Heard, Parent};
 
-/// The file that marks a folder as a demo's, which a node may remove.
-pub(crate) const MARKER: &str = ".tiertop-demo";
+/// How the name of a demo's folder begins. Nodes remove no other.
+pub(crate) const FOLDER_PREFIX: &str = "tiertop-demo-";
 
 /// The arguments of a process of the demo, for a hidden subcommand of the host's binary.
 #[derive(Clone, Debug, clap::Args)]
@@ -134,9 +135,13 @@ pub fn run(args: &NodeArgs) -> Result<(), NodeError> {
 }
 
 async fn live(args: &NodeArgs) -> Result<(), NodeError> {
-    let marked = args.folder.join(MARKER).exists();
+    let name = args.folder.file_name().unwrap_or_default();
+    if !name.to_string_lossy().starts_with(FOLDER_PREFIX) {
+        let why = format!("{} is no folder of a demo", args.folder.display());
+        return Err(NodeError::Protocol(why));
+    }
     let end = serve(args, Parent::listen()?).await?;
-    if end == End::ParentLost && marked {
+    if end == End::ParentLost {
         // Another node may be removing the same folder at the same time.
         let _ = std::fs::remove_dir_all(&args.folder);
     }
@@ -160,8 +165,15 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     let telemetry = Telemetry::start(&identity, &args.otlp_endpoint)
         .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })?;
     let (told, peers) = watch::channel(peers);
-    let folder = own_folder(&args.folder, args.name.as_ref())?;
-    let context = NodeContext { listener, address, folder, peers, settings, seed: args.seed };
+    let folder = own_folder(&args.folder, &args.name)?;
+    let context = NodeContext {
+        listener,
+        address,
+        folder,
+        peers,
+        settings,
+        seed: args.seed,
+    };
     let mut running = start(args.role, context)?;
     report(&Report::Ready);
     let end = obey(&mut parent, &mut running, &told).await?;
@@ -249,9 +261,13 @@ fn start(role: Role, context: NodeContext) -> Result<Running, NodeError> {
     Ok(Running { task, controls })
 }
 
-fn own_folder(demo: &Path, name: &OsStr) -> io::Result<PathBuf> {
+/// Makes the node's own folder, and the demo's if this node is the first; no other user may look.
+fn own_folder(demo: &Path, name: &str) -> io::Result<PathBuf> {
     let folder = demo.join(name);
-    std::fs::create_dir_all(&folder)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)?;
     Ok(folder)
 }
 

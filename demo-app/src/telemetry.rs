@@ -72,7 +72,11 @@ impl Telemetry {
         let log = tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(false)
-            .with_filter(EnvFilter::new("warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off"));
+            // Standard error may be gone, and complaining about that there would panic.
+            .log_internal_errors(false)
+            .with_filter(EnvFilter::new(
+                "warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off",
+            ));
         // Only a host that set its own subscriber makes this fail, and then that one rules.
         let _ = tracing_subscriber::registry().with(spans).with(log).try_init();
         Ok(Self { tracers, meters })

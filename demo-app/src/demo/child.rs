@@ -1,15 +1,14 @@
 //! One child process: how it is started, spoken to, watched and ended.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::demo::{DemoError, DemoOptions, NodeExit, NodeInfo};
@@ -70,6 +69,9 @@ pub(super) fn command(options: &DemoOptions, seat: &Seat, folder: &Path) -> Resu
         .args(["--seed", &options.seed.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Of a node's last words only the end is kept, and that should not be a backtrace.
+        .env("RUST_BACKTRACE", "0")
         .kill_on_drop(true)
         // Of its own, so that the terminal's signals reach the parent alone.
         .process_group(0);
@@ -99,20 +101,23 @@ struct Pipes {
 }
 
 impl Child {
-    /// Starts a node, with its standard error in a file of its own folder.
+    /// Starts a node.
     pub(super) async fn spawn(
         seat: Seat,
-        mut command: Command,
+        command: Command,
         spawner: &Spawner,
-        demo: &Path,
         exited: &watch::Sender<Option<NodeExit>>,
     ) -> Result<Self, DemoError> {
-        let folder = demo.join(seat.name);
-        let log = folder.join("stderr.log");
-        let stderr = fs::create_dir(&folder).and_then(|()| File::create(&log)).map_err(DemoError::Folder)?;
-        command.stderr(stderr);
-        let program = command.as_std().get_program().to_string_lossy().into_owned();
-        let failed = |source| DemoError::Spawn { name: seat.name.to_owned(), program, source };
+        let program = command
+            .as_std()
+            .get_program()
+            .to_string_lossy()
+            .into_owned();
+        let failed = |source| DemoError::Spawn {
+            name: seat.name.to_owned(),
+            program,
+            source,
+        };
         let mut process = match spawner.spawn(command).await {
             Ok(process) => process,
             Err(source) => return Err(failed(source)),
@@ -124,7 +129,13 @@ impl Child {
         };
         let (ended, status) = watch::channel(None);
         let asked_to_end = Arc::new(AtomicBool::new(false));
-        tokio::spawn(watch_over(process, seat.name, log, ended, exited.clone(), Arc::clone(&asked_to_end)));
+        tokio::spawn(watch_over(
+            process,
+            seat.name,
+            ended,
+            exited.clone(),
+            Arc::clone(&asked_to_end),
+        ));
         let Seat { role, name, zone } = seat;
         Ok(Self {
             info: NodeInfo { role, name, zone, pid: id, address: None },
@@ -173,7 +184,7 @@ impl Child {
 
     /// Sends a signal to the node, unless it has ended.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), DemoError> {
-        if self.status.borrow().is_some() {
+        if self.has_ended() {
             return Ok(());
         }
         kill_process(self.pid, signal)
@@ -186,6 +197,11 @@ impl Child {
         // A node that cannot be signalled has ended already.
         let _ = self.signal(Signal::TERM);
         let _ = self.signal(Signal::CONT);
+    }
+
+    /// Whether the node has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.status.borrow().is_some()
     }
 
     /// Ends the node at once.
@@ -239,24 +255,37 @@ impl Child {
 async fn watch_over(
     mut process: tokio::process::Child,
     name: &'static str,
-    log: PathBuf,
     ended: watch::Sender<Option<String>>,
     exited: watch::Sender<Option<NodeExit>>,
     asked_to_end: Arc<AtomicBool>,
 ) {
-    let why = last_words(process.wait().await, &log);
+    let words = tail(process.stderr.take());
+    let (status, words) = tokio::join!(process.wait(), words);
+    let why = last_words(status, &words);
     if !asked_to_end.load(Ordering::Relaxed) {
         exited.send_replace(Some(NodeExit { name, why: why.clone() }));
     }
     ended.send_replace(Some(why));
 }
 
-/// Returns how a process ended and the end of what it wrote to standard error.
-fn last_words(status: std::io::Result<ExitStatus>, log: &Path) -> String {
+/// Reads what a process writes to standard error, and returns the end of it.
+async fn tail(stderr: Option<ChildStderr>) -> Vec<u8> {
+    let mut words = Vec::new();
+    let Some(mut stderr) = stderr else {
+        return words;
+    };
+    let mut buffer = [0; 512];
+    while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
+        words.extend_from_slice(&buffer[..read]);
+        words.drain(..words.len().saturating_sub(LAST_WORDS));
+    }
+    words
+}
+
+/// Tells how a process ended, and its last words.
+fn last_words(status: std::io::Result<ExitStatus>, words: &[u8]) -> String {
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    let words = fs::read(log).unwrap_or_default();
-    let words = String::from_utf8_lossy(&words[words.len().saturating_sub(LAST_WORDS)..]);
-    match words.trim() {
+    match String::from_utf8_lossy(words).trim() {
         "" => status,
         words => format!("{status}: {words}"),
     }

@@ -1,7 +1,9 @@
 //! Ties a node's life to its parent's: three ways to notice the end, whichever comes first.
 //!
 //! 1. The parent's end of our standard input closes.
-//! 2. On Linux the kernel sends SIGTERM when the thread that started us ends.
+//! 2. On Linux the kernel sends SIGHUP when the thread that started us ends. That is not SIGTERM,
+//!    since who our parent is does not tell the two apart: a killed process loses its threads one
+//!    by one, and is our parent until the last is gone.
 //! 3. The parent itself sends SIGTERM: then it is alive and cleans up after us.
 //!
 //! A process that a fault has stopped handles none of these, so a node that lost its parent wakes
@@ -10,7 +12,7 @@
 
 use std::io::{self, BufRead};
 
-use rustix::process::{Pid, Signal, getppid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -30,7 +32,7 @@ fn tie_to_parent() {
     #[cfg(target_os = "linux")]
     {
         // Where the kernel refuses, the closed standard input still tells.
-        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::HUP));
     }
 }
 
@@ -48,7 +50,6 @@ pub(super) struct Parent {
     orders: mpsc::UnboundedReceiver<Result<Order, String>>,
     terminate: unix::Signal,
     hang_up: unix::Signal,
-    pid: Option<Pid>,
 }
 
 impl Parent {
@@ -58,7 +59,6 @@ impl Parent {
             orders: orders(),
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
-            pid: getppid(),
         };
         // Not before it would be heard: unheard it would end us with our files still there.
         tie_to_parent();
@@ -73,14 +73,9 @@ impl Parent {
                 Some(Err(why)) => Heard::Nonsense(why),
                 None => Heard::End(End::ParentLost),
             },
-            _ = self.terminate.recv() => Heard::End(self.meaning()),
-            _ = self.hang_up.recv() => Heard::End(self.meaning()),
+            _ = self.terminate.recv() => Heard::End(End::Asked),
+            _ = self.hang_up.recv() => Heard::End(End::ParentLost),
         }
-    }
-
-    /// Tells what a signal means: the kernel's comes after we were given another parent.
-    fn meaning(&self) -> End {
-        if getppid() == self.pid { End::Asked } else { End::ParentLost }
     }
 }
 
