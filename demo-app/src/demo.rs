@@ -268,10 +268,7 @@ struct Processes {
 impl Processes {
     fn none() -> Self {
         let name = format!("{FOLDER_PREFIX}{:016x}", rand::random::<u64>());
-        Self {
-            children: Vec::new(),
-            folder: std::env::temp_dir().join(name),
-        }
+        Self { children: Vec::new(), folder: std::env::temp_dir().join(name) }
     }
 
     fn remove_files(&self) -> io::Result<()> {

@@ -60,12 +60,8 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Node(args) => node::run(&args).map_err(|error| eyre!("failed to {error}")),
         Command::Run(args) => {
-            HookBuilder::default()
-                .display_env_section(false)
-                .install()?;
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+            HookBuilder::default().display_env_section(false).install()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(run(args))
         }
     }
@@ -73,11 +69,7 @@ fn main() -> Result<()> {
 
 async fn run(args: RunArgs) -> Result<()> {
     if !args.rate.is_finite() || args.rate < 0.0 {
-        return Err(eyre!(
-            "the rate {} is no number of requests per second",
-            args.rate
-        ))
-        .suggestion("try --rate 80");
+        return Err(eyre!("the rate {} is no number of requests per second", args.rate)).suggestion("try --rate 80");
     }
     if !is_endpoint(&args.otlp_endpoint) {
         return Err(eyre!("{:?} is no OTLP endpoint", args.otlp_endpoint))
@@ -104,8 +96,7 @@ async fn run(args: RunArgs) -> Result<()> {
 
 /// Whether a text is a URL with a scheme and a host.
 fn is_endpoint(text: &str) -> bool {
-    text.parse::<http::Uri>()
-        .is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some())
+    text.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some())
 }
 
 /// Says where the service is and of what it is made.

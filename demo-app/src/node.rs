@@ -166,14 +166,7 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })?;
     let (told, peers) = watch::channel(peers);
     let folder = own_folder(&args.folder, &args.name)?;
-    let context = NodeContext {
-        listener,
-        address,
-        folder,
-        peers,
-        settings,
-        seed: args.seed,
-    };
+    let context = NodeContext { listener, address, folder, peers, settings, seed: args.seed };
     let mut running = start(args.role, context)?;
     report(&Report::Ready);
     let end = obey(&mut parent, &mut running, &told).await?;
@@ -264,10 +257,7 @@ fn start(role: Role, context: NodeContext) -> Result<Running, NodeError> {
 /// Makes the node's own folder, and the demo's if this node is the first; no other user may look.
 fn own_folder(demo: &Path, name: &str) -> io::Result<PathBuf> {
     let folder = demo.join(name);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     Ok(folder)
 }
 

@@ -74,9 +74,7 @@ impl Telemetry {
             .with_ansi(false)
             // Standard error may be gone, and complaining about that there would panic.
             .log_internal_errors(false)
-            .with_filter(EnvFilter::new(
-                "warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off",
-            ));
+            .with_filter(EnvFilter::new("warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off"));
         // Only a host that set its own subscriber makes this fail, and then that one rules.
         let _ = tracing_subscriber::registry().with(spans).with(log).try_init();
         Ok(Self { tracers, meters })

@@ -108,16 +108,8 @@ impl Child {
         spawner: &Spawner,
         exited: &watch::Sender<Option<NodeExit>>,
     ) -> Result<Self, DemoError> {
-        let program = command
-            .as_std()
-            .get_program()
-            .to_string_lossy()
-            .into_owned();
-        let failed = |source| DemoError::Spawn {
-            name: seat.name.to_owned(),
-            program,
-            source,
-        };
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let failed = |source| DemoError::Spawn { name: seat.name.to_owned(), program, source };
         let mut process = match spawner.spawn(command).await {
             Ok(process) => process,
             Err(source) => return Err(failed(source)),
@@ -129,13 +121,7 @@ impl Child {
         };
         let (ended, status) = watch::channel(None);
         let asked_to_end = Arc::new(AtomicBool::new(false));
-        tokio::spawn(watch_over(
-            process,
-            seat.name,
-            ended,
-            exited.clone(),
-            Arc::clone(&asked_to_end),
-        ));
+        tokio::spawn(watch_over(process, seat.name, ended, exited.clone(), Arc::clone(&asked_to_end)));
         let Seat { role, name, zone } = seat;
         Ok(Self {
             info: NodeInfo { role, name, zone, pid: id, address: None },

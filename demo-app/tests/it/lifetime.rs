@@ -128,10 +128,7 @@ async fn what_keeps_a_node_from_starting_reaches_the_caller() {
 fn a_load_without_failures_is_reported_and_bad_arguments_say_what_to_do() {
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tiertop-demo"));
-        command
-            .arg("run")
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", NOBODY)
-            .args(arguments);
+        command.arg("run").env("OTEL_EXPORTER_OTLP_ENDPOINT", NOBODY).args(arguments);
         command.output().unwrap()
     };
     let output = run(&["--rate", "50", "--duration", "2s"]);
@@ -142,14 +139,8 @@ fn a_load_without_failures_is_reported_and_bad_arguments_say_what_to_do() {
     for (arguments, expected) in [
         (["--duration", "20"], "write 20s, 5m or 1h"),
         (["--rate", "-1"], "try --rate 80"),
-        (
-            ["--otlp-endpoint", "localhost 4317"],
-            "try --otlp-endpoint http://127.0.0.1:4317",
-        ),
-        (
-            ["--fault", "flood"],
-            "replica-lag, cache-flush, worker-loss",
-        ),
+        (["--otlp-endpoint", "localhost 4317"], "try --otlp-endpoint http://127.0.0.1:4317"),
+        (["--fault", "flood"], "replica-lag, cache-flush, worker-loss"),
     ] {
         let output = run(&arguments);
         let said = String::from_utf8(output.stderr).unwrap();

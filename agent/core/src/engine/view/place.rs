@@ -53,8 +53,10 @@ impl Engine {
     }
 
     fn place_store(&mut self, subject: &Subject) -> MemberId {
-        let candidates: Vec<MemberId> =
+        let mut candidates: Vec<MemberId> =
             self.members.all().filter(|(_, member)| may_be(subject.about, member)).map(|(id, _)| id).collect();
+        // A member that has traffic wins over one that was made for a signal before the traffic came.
+        candidates.sort_by_key(|id| self.members.get(*id).first_second.is_none());
         let peer_of = |id: &MemberId| match &self.members.get(*id).identity {
             Identity::Peer(peer) => Some(peer),
             _ => None,
@@ -71,8 +73,10 @@ impl Engine {
                     peer.name == subject.name || (!peer.address.is_empty() && peer.address.starts_with(&*subject.name))
                 })
         });
+        let has_traffic = |id: &&MemberId| self.members.get(**id).first_second.is_some();
         let of_kind: Vec<&MemberId> = candidates
             .iter()
+            .filter(has_traffic)
             .filter(|id| self.members.get(**id).role.known.is_some_and(|(kind, _)| kind == kind_of(subject.about)))
             .collect();
         // A name that fits nothing speaks of something else, unless nothing else can be meant.
@@ -80,7 +84,11 @@ impl Engine {
             [only] => Some(only),
             _ => None,
         };
-        match by_address.or(by_name).or(only) {
+        let found = match (by_address, by_name) {
+            (Some(made), Some(named)) if !has_traffic(&made) && has_traffic(&named) => Some(named),
+            (by_address, by_name) => by_address.or(by_name).or(only),
+        };
+        match found {
             Some(id) => *id,
             None => self.make_store(subject),
         }

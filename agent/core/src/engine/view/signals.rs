@@ -39,7 +39,7 @@ impl Engine {
     /// Names the part of a row that a signal is about, where the row has several.
     fn part_of(&self, key: &crate::engine::signals::SignalKey, row: &Row) -> String {
         if !key.part.is_empty() {
-            return key.part.to_string();
+            return format!("{} {}", self.processes.get(key.subject.process).instance_name(), key.part);
         }
         match key.kind {
             SignalKind::CpuRatio | SignalKind::MemoryBytes => {
