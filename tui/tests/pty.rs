@@ -1,6 +1,7 @@
 //! The real binary in a pseudo-terminal: it draws, answers keys, and leaves the terminal as it was
 //! after quit, panic and signals. Only debug builds have the made-up data this needs.
 #![cfg(debug_assertions)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::io::{Read, Write};
 use std::num::NonZero;
