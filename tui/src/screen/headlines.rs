@@ -17,7 +17,7 @@ use crate::format;
 use crate::screen::{warning, words};
 use crate::theme::Theme;
 use crate::widget::paint;
-use crate::widget::trend::Trend;
+use crate::widget::trend::{Trend, Worst};
 
 /// Below this many columns the three stand under each other, where there are three rows.
 pub const STACKED_BELOW: u16 = 72;
@@ -38,6 +38,7 @@ struct Headline<'a> {
     trend: &'a [Option<f32>],
     ends_unix_s: u64,
     top: Option<f32>,
+    worst: Worst,
 }
 
 /// Draws the three beside each other: one, two or more rows each, in boxes from five rows on.
@@ -165,6 +166,7 @@ impl Headline<'_> {
             values: self.trend,
             ends_unix_s: self.ends_unix_s,
             top: self.top,
+            worst: self.worst,
             style,
         }
     }
@@ -210,6 +212,14 @@ fn headlines<'a>(shown: &'a Snapshot, theme: &Theme) -> [Headline<'a>; 3] {
     [cache, lag, queue]
 }
 
+/// Which end of a signal is bad.
+pub fn worst_end(kind: SignalKind) -> Worst {
+    match kind {
+        SignalKind::CacheHitRatio => Worst::Least,
+        _ => Worst::Greatest,
+    }
+}
+
 /// The signal of a kind that is worst, an unknown one only where there is no other.
 fn worst(
     shown: &Snapshot,
@@ -243,6 +253,7 @@ fn headline<'a>(
         trend: &[],
         ends_unix_s: shown.at_unix_ms / 1000,
         top: None,
+        worst: worst_end(kind),
     };
     let Some(signal) = worst(shown, kind, worse) else {
         return headline;

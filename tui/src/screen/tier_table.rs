@@ -21,7 +21,7 @@ use crate::screen::words;
 use crate::theme::Theme;
 use crate::widget::columns::{self, Column};
 use crate::widget::paint;
-use crate::widget::trend::Trend;
+use crate::widget::trend::{Trend, Worst};
 
 /// What a column shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +183,7 @@ fn table_row(
             values,
             ends_unix_s: tier.trend.ends_unix_s,
             top: None,
+            worst: Worst::Greatest,
             style: theme.dim,
         };
         (trend.text(width), theme.dim)
