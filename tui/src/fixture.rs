@@ -1,12 +1,16 @@
 //! Made-up systems for tests and for a look at the screens: always the same, at 14:03:27 UTC.
 
-use tiertop_core::phase::Phase;
+mod tiers;
+mod warnings;
+
 use tiertop_core::snapshot::{
-    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, PipelineView, ReasonCount,
-    SNAPSHOT_VERSION, Severity, SignalKind, SignalView, Snapshot, SourceView, TREND_SECONDS, TierState, TierView,
-    TrendView, WarningView, Window,
+    EdgeView, FiguresFrom, InstanceView, PipelineView, ReasonCount, SNAPSHOT_VERSION, SignalKind,
+    SignalView, Snapshot, SourceView, TierState, TierView, WarningView, Window,
 };
 use tiertop_core::tier::TierKind;
+
+use tiers::{instance, scaled, tier, wave};
+use warnings::{ended, primary_busy, queue_age, replica_lag};
 
 /// 2026-03-14, 14:03:27 UTC, in seconds.
 pub const NOW_S: u64 = 1_773_497_007;
@@ -157,115 +161,6 @@ fn system(strain: f64) -> Snapshot {
     }
 }
 
-/// Quantiles as they would be, and half of what strain adds to them.
-fn scaled(p50: f64, strain: Option<f64>) -> Option<(f64, f64, f64)> {
-    let strain = strain?;
-    Some((p50 * strain.sqrt(), p50 * strain, p50 * strain * 2.1))
-}
-
-fn tier(kind: TierKind, member: &str, rate: Option<f64>, quantiles: Option<(f64, f64, f64)>) -> TierView {
-    let seed = member.len() + kind as usize;
-    let (p50, p95, p99) = quantiles.unwrap_or_default();
-    let known = |ms: f64| quantiles.map(|_| ms);
-    let rises = p95 > 35.0 && rate.is_some_and(|rate| rate > 20.0);
-    let mut p95_trend = vec![None; TREND_SECONDS];
-    if quantiles.is_some() {
-        p95_trend = wave(p95, if rises { 6.0 } else { 1.0 }, seed);
-    }
-    TierView {
-        id: format!("{kind}/{member}"),
-        kind,
-        member: member.to_owned(),
-        kind_reason: "spans".to_owned(),
-        requests_per_second: rate,
-        error_ratio: rate.map(|_| 0.0),
-        p50_ms: known(p50),
-        p90_ms: known(p95 * 0.8),
-        p95_ms: known(p95),
-        p99_ms: known(p99),
-        max_ms: known(p99 * 1.4),
-        quantile_error: 0.011,
-        figures_from: FiguresFrom::OwnSpans,
-        sampled_ratio: None,
-        sampling_unknown: false,
-        in_flight: quantiles.zip(rate).map(|((p50, ..), rate)| Inferable {
-            value: (rate * p50 / 1000.0).ceil(),
-            inferred: kind == TierKind::App,
-        }),
-        instances: vec![InstanceView { zone: None, version: None, ..instance(member, 'a', 1) }],
-        zones: Vec::new(),
-        operations: operations(rate, p50, p95, known(p99)),
-        distribution: quantiles.map_or_else(Vec::new, |_| distribution(p50, p99)),
-        trend: TrendView {
-            ends_unix_s: NOW_S,
-            requests_per_second: rate.map_or_else(Vec::new, |rate| wave(rate, 1.0, seed)),
-            p95_ms: p95_trend,
-            error_ratio: vec![rate.map(|_| 0.0); TREND_SECONDS],
-        },
-        state: TierState::Fine,
-        silent_for_s: None,
-    }
-}
-
-/// A minute that ends at `end`, having risen by `growth` over its second half, with some unrest.
-fn wave(end: f64, growth: f64, seed: usize) -> Vec<Option<f32>> {
-    let values = (0..TREND_SECONDS).map(|second| {
-        let unrest = ((second * 7 + seed * 13) % 11) as f64 / 100.0;
-        let risen = (second as f64 / 30.0 - 1.0).clamp(0.0, 1.0);
-        let share = 1.0 / growth + (1.0 - 1.0 / growth) * risen;
-        Some((end * (share - unrest * share)) as f32)
-    });
-    values.collect()
-}
-
-fn operations(rate: Option<f64>, p50: f64, p95: f64, p99: Option<f64>) -> Vec<OperationView> {
-    let names = [
-        ("GET /api/v1/content/{content_id}", 0.86, 0.62, 1.0),
-        ("POST /api/v1/content", 0.01, 0.21, 1.9),
-        ("GET /api/v1/users/{user_id}/content", 0.1, 0.15, 1.2),
-        ("GET /api/v1/search", 0.02, 0.02, 0.8),
-        ("other", 0.01, 0.0, 0.2),
-    ];
-    let each = names.into_iter().map(|(name, share, time_share, slower)| OperationView {
-        name: name.to_owned(),
-        requests_per_second: rate.unwrap_or_default() * share,
-        error_ratio: if share < 0.02 { 0.012 } else { 0.0 },
-        p50_ms: p99.map(|_| p50 * slower),
-        p95_ms: p99.map(|_| p95 * slower),
-        p99_ms: p99.map(|p99| p99 * slower),
-        max_ms: p99.map(|p99| p99 * slower * 1.4),
-        time_share,
-    });
-    each.collect()
-}
-
-fn distribution(p50: f64, p99: f64) -> Vec<BucketView> {
-    let step = 1.0_f64.exp2().powf(0.25);
-    let mut buckets = Vec::new();
-    let mut upper = p50 / 4.0;
-    while upper < p99 * 1.4 {
-        let away = (upper / p50).log2();
-        let hump = 900.0 * (-away * away * 1.6).exp();
-        let tail = 60.0 * (-(upper / p99).log2().powi(2) * 3.0).exp();
-        buckets.push(BucketView { lower_ms: upper / step, upper_ms: upper, count: (hump + tail) as u64 });
-        upper *= step;
-    }
-    buckets
-}
-
-fn instance(member: &str, zone: char, number: u32) -> InstanceView {
-    InstanceView {
-        name: format!("{member}-{number}"),
-        zone: Some(format!("eu-central-1{zone}")),
-        region: Some("eu-central-1".to_owned()),
-        version: Some("2.14.0".to_owned()),
-        requests_per_second: Some(120.0 + f64::from(number)),
-        error_ratio: Some(0.0),
-        p95_ms: Some(88.0 + f64::from(number)),
-        silent_for_s: None,
-    }
-}
-
 fn edges(tiers: &[TierView]) -> Vec<EdgeView> {
     let calls = [
         (0, 1, Some((0.8, 2.0))),
@@ -320,67 +215,6 @@ fn signal(kind: SignalKind, tier: &str, value: Option<f64>, trend: Vec<Option<f3
         age_s: value.map(|_| 4.0),
         trend,
         hint: None,
-    }
-}
-
-fn replica_lag() -> WarningView {
-    WarningView {
-        rule: "replica-lag".to_owned(),
-        tier: "db-replica/orders-ro@db2:5432".to_owned(),
-        title: "replica lag".to_owned(),
-        severity: Severity::Critical,
-        phase: Some(Phase::DatabaseReads),
-        evidence: vec![
-            "lag 8.4 s, growing 0.9 s/s".to_owned(),
-            "38 % of reads fall back to the primary".to_owned(),
-            "its self time 4 → 11 ms".to_owned(),
-            "explains 87 % of +41 ms at p95".to_owned(),
-        ],
-        remedy_now: "route reads by lag; stop the report query holding replay".to_owned(),
-        remedy_for_good: "another replica, reports elsewhere".to_owned(),
-        since_unix_ms: NOW_MS - 36_000,
-        ended_unix_ms: None,
-    }
-}
-
-fn primary_busy() -> WarningView {
-    WarningView {
-        rule: "slow-tier".to_owned(),
-        tier: "db-primary/orders@db1:5432".to_owned(),
-        title: "slower than usual".to_owned(),
-        severity: Severity::Warning,
-        phase: Some(Phase::DatabaseReads),
-        evidence: vec!["p95 4 → 36 ms".to_owned(), "reads 61/s, usually 20/s".to_owned()],
-        remedy_now: "see the replica first: its reads come here".to_owned(),
-        remedy_for_good: "cache hot reads".to_owned(),
-        since_unix_ms: NOW_MS - 21_000,
-        ended_unix_ms: None,
-    }
-}
-
-fn queue_age() -> WarningView {
-    WarningView {
-        rule: "queue-growing".to_owned(),
-        tier: "queue/content-jobs".to_owned(),
-        title: "queue growing".to_owned(),
-        severity: Severity::Warning,
-        phase: Some(Phase::Writes),
-        evidence: vec!["124 waiting, 62 a minute ago".to_owned()],
-        remedy_now: "add workers".to_owned(),
-        remedy_for_good: "scale workers on backlog per instance".to_owned(),
-        since_unix_ms: NOW_MS - 75_000,
-        ended_unix_ms: None,
-    }
-}
-
-fn ended() -> WarningView {
-    WarningView {
-        rule: "errors".to_owned(),
-        tier: "app/content".to_owned(),
-        title: "errors".to_owned(),
-        since_unix_ms: NOW_MS - 200_000,
-        ended_unix_ms: Some(NOW_MS - 14_000),
-        ..replica_lag()
     }
 }
 

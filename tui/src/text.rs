@@ -24,7 +24,8 @@ pub fn print_snapshot(shown: &Snapshot) -> String {
         calls(shown, &mut text);
     }
     pipeline(shown, &mut text);
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let lines = text.lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect()
 }
 
 /// Appends a line. Writing to a string cannot fail.

@@ -119,10 +119,12 @@ fn bytes(palette: Palette) -> String {
 fn renditions(bytes: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for piece in bytes.split("\u{1b}[").skip(1) {
-        if let Some(end) = piece.find(|sign: char| sign.is_ascii_alphabetic()) {
-            if piece[end..].starts_with('m') {
-                found.push(&piece[..end]);
-            }
+        if let Some((rendition, _)) = piece.split_once('m')
+            && rendition
+                .bytes()
+                .all(|sign| matches!(sign, b'0'..=b'9' | b';'))
+        {
+            found.push(rendition);
         }
     }
     found

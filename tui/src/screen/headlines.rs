@@ -17,7 +17,7 @@ use crate::format;
 use crate::screen::{warning, words};
 use crate::theme::Theme;
 use crate::widget::paint;
-use crate::widget::trend::Trend;
+use crate::widget::trend::{Trend, Worst};
 
 /// Below this many columns the three stand under each other, where there are three rows.
 pub const STACKED_BELOW: u16 = 72;
@@ -30,12 +30,15 @@ struct Headline<'a> {
     title: &'static str,
     short: &'static str,
     value: String,
+    /// The value where columns are few.
+    brief: String,
     style: Style,
     /// Where it comes from, or what to switch on.
     detail: Vec<String>,
     trend: &'a [Option<f32>],
     ends_unix_s: u64,
     top: Option<f32>,
+    worst: Worst,
 }
 
 /// Draws the three beside each other: one, two or more rows each, in boxes from five rows on.
@@ -63,9 +66,14 @@ impl Headline<'_> {
     /// Title and value in one row, detail and trend in a second.
     fn rows(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let room = usize::from(area.width);
-        let fits = format::width(self.title) + format::width(&self.value) + 3 <= room;
-        let title = if fits { self.title } else { self.short };
-        let value = Line::styled(format!("{} ", self.value), self.style);
+        let fits =
+            |title: &str, value: &str| format::width(title) + format::width(value) + 3 <= room;
+        let (title, value) = match (self.title, self.short, &self.value, &self.brief) {
+            (title, _, value, _) if fits(title, value) => (title, value),
+            (_, short, value, _) if fits(short, value) => (short, value),
+            (_, short, _, brief) => (short, brief),
+        };
+        let value = Line::styled(format!("{value} "), self.style);
         let left = Line::styled(format!(" {title}"), theme.dim);
         paint::ends(buffer, area, 0, &left, &value);
         if area.height < 2 {
@@ -82,9 +90,14 @@ impl Headline<'_> {
     /// Everything in one row of a narrow window.
     fn row(&self, theme: &Theme, area: Rect, row: u16, buffer: &mut Buffer) {
         let title = format::fit(self.title, 14, format::Align::Left);
-        let value = format::fit(&self.value, 18, format::Align::Left);
-        let left = Line::from(vec![Span::styled(format!(" {title} "), theme.dim), Span::styled(value, self.style)]);
-        let blocks = usize::from(area.width).saturating_sub(left.width() + 2).min(12);
+        let value = format::fit(&self.brief, 18, format::Align::Left);
+        let left = Line::from(vec![
+            Span::styled(format!(" {title} "), theme.dim),
+            Span::styled(value, self.style),
+        ]);
+        let blocks = usize::from(area.width)
+            .saturating_sub(left.width() + 2)
+            .min(12);
         let blocks = Line::styled(format!("{} ", self.text(blocks)), theme.text);
         paint::line(buffer, area, row, &left);
         if blocks.width() > 4 {
@@ -128,7 +141,13 @@ impl Headline<'_> {
     }
 
     fn trend(&self, style: Style) -> Trend<'_> {
-        Trend { values: self.trend, ends_unix_s: self.ends_unix_s, top: self.top, style }
+        Trend {
+            values: self.trend,
+            ends_unix_s: self.ends_unix_s,
+            top: self.top,
+            worst: self.worst,
+            style,
+        }
     }
 
     fn text(&self, columns: usize) -> String {
@@ -151,9 +170,19 @@ fn headlines<'a>(shown: &'a Snapshot, theme: &Theme) -> [Headline<'a>; 3] {
     let oldest = oldest.or_else(|| worst(shown, SignalKind::QueueOldestAgeSeconds, highest));
     if let Some((signal, age)) = oldest.and_then(|signal| Some((signal, signal.value?))) {
         let mark = if signal.inferred { "~" } else { "" };
-        queue.value = format!("{}, {mark}{} old", queue.value, format::seconds(age));
+        let age = format::seconds(age);
+        queue.brief = format!("{}, {mark}{age} old", queue.value);
+        queue.value = format!("{}, oldest {mark}{age}", queue.value);
     }
     [cache, lag, queue]
+}
+
+/// Which end of a signal is bad.
+pub fn worst_end(kind: SignalKind) -> Worst {
+    match kind {
+        SignalKind::CacheHitRatio => Worst::Least,
+        _ => Worst::Greatest,
+    }
 }
 
 /// The signal of a kind that is worst, an unknown one only where there is no other.
@@ -179,11 +208,13 @@ fn headline<'a>(
         title: format::signal_name(kind),
         short: about.first().copied().unwrap_or_default(),
         value: format!("{} unknown", format::UNKNOWN),
+        brief: format!("{} unknown", format::UNKNOWN),
         style: theme.dim,
         detail: vec!["nothing says it".to_owned()],
         trend: &[],
         ends_unix_s: shown.at_unix_ms / 1000,
         top: None,
+        worst: worst_end(kind),
     };
     let Some(signal) = worst(shown, kind, worse) else {
         return headline;
@@ -198,6 +229,7 @@ fn headline<'a>(
     let inferred = if signal.inferred { "~" } else { "" };
     let gap = if sign.is_empty() { "" } else { " " };
     headline.value = format!("{sign}{gap}{inferred}{}", format::signal_value(kind, value));
+    headline.brief.clone_from(&headline.value);
     headline.style = style;
     headline.trend = &signal.trend;
     headline.detail = detail(shown, signal);

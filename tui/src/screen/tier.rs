@@ -23,7 +23,7 @@ use crate::format;
 use crate::screen::{TALL_ROWS, WIDE_COLUMNS, tier_panes, warning, words};
 use crate::theme::Theme;
 use crate::widget::paint;
-use crate::widget::trend::Trend;
+use crate::widget::trend::{Trend, Worst};
 
 /// Draws the tier that is open.
 pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut Buffer) {
@@ -148,7 +148,13 @@ fn charts(tier: &TierView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         };
         let name = Line::styled(name, theme.dim);
         paint::ends(buffer, title, 0, &name, &Line::styled(most, theme.dim));
-        let trend = Trend { values, ends_unix_s: trend.ends_unix_s, top: None, style: theme.accent };
+        let trend = Trend {
+            values,
+            ends_unix_s: trend.ends_unix_s,
+            top: None,
+            worst: Worst::Greatest,
+            style: theme.accent,
+        };
         trend.render(place, buffer);
     }
 }

@@ -8,7 +8,7 @@ use tiertop_core::snapshot::{InstanceView, SignalView, Snapshot, TierView};
 
 use crate::app::{Pane, first_shown};
 use crate::format;
-use crate::screen::{edges, tier_table, words};
+use crate::screen::{edges, headlines, tier_table, words};
 use crate::theme::Theme;
 use crate::widget::bars::{Bars, bar};
 use crate::widget::columns;
@@ -242,6 +242,7 @@ fn signals(tier: &TierView, shown: &Snapshot, theme: &Theme, room: usize) -> Tab
                         values: &signal.trend,
                         ends_unix_s: shown.at_unix_ms / 1000,
                         top: None,
+                        worst: headlines::worst_end(signal.kind),
                         style: theme.text,
                     };
                     trend.text(column.width - 1)

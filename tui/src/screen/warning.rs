@@ -195,21 +195,27 @@ pub fn ladder(app: &App, theme: &Theme, columns: usize) -> Line<'static> {
 
 /// The line of a screen without a warning, and those that ended of late.
 fn calm(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
-    let age = shown.at_unix_ms.saturating_sub(shown.pipeline.started_unix_ms) / 1000;
-    let first = if age < LEARNING_SECONDS {
-        let left = LEARNING_SECONDS - age;
-        let text = format!(" ○ learning: too little data to judge yet, {left} s to go");
-        Line::styled(text, theme.accent)
-    } else {
-        let text = " ● no warnings · all tiers at their usual level";
-        Line::styled(text, theme.good)
-    };
-    let mut lines = vec![first];
+    let age = shown
+        .at_unix_ms
+        .saturating_sub(shown.pipeline.started_unix_ms)
+        / 1000;
     let silent = shown.tiers.iter().filter_map(|tier| {
         let silence = format::whole_seconds(tier.silent_for_s?);
         Some(format!("{} for {silence}", words::tier_name(&tier.id)))
     });
     let silent: Vec<String> = silent.collect();
+    let first = if age < LEARNING_SECONDS {
+        let left = LEARNING_SECONDS - age;
+        let text = format!(" ○ learning: too little data to judge yet, {left} s to go");
+        Line::styled(text, theme.accent)
+    } else {
+        let text = match silent.as_slice() {
+            [] => " ● no warnings · all tiers at their usual level",
+            _ => " ● no warnings · all tiers that send are at their usual level",
+        };
+        Line::styled(text, theme.good)
+    };
+    let mut lines = vec![first];
     if !silent.is_empty() {
         let text = format!(" ○ silent: {}", silent.join(", "));
         lines.push(Line::styled(text, theme.warn));

@@ -3,7 +3,8 @@
 //! 1. The baseline is zero, always.
 //! 2. A value a column where there is room; else each column covers the same whole number of
 //!    seconds, and the columns are cut at multiples of it, so that a bar moves along but does not
-//!    change on its way. A column shows its greatest value: a spike of one second is seen.
+//!    change on its way. A column shows the worst of its values, so that a single bad second is
+//!    seen: the greatest, or for a figure that is bad when low, such as a hit rate, the least.
 //! 3. The top is the greatest value, but at least twice the median: a level line lies at half
 //!    height, and one that multiplied stands out. A ratio may fix its top at 1.
 //! 4. Where nothing is known there is a gap, which is not a low value.
@@ -25,12 +26,24 @@ pub struct Trend<'a> {
     pub ends_unix_s: u64,
     /// What a full column means, where that is fixed.
     pub top: Option<f32>,
+    /// Which value of several stands for all.
+    pub worst: Worst,
     /// How the blocks look.
     pub style: Style,
 }
 
+/// Which end of a figure is bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Worst {
+    /// Great values: latency, errors, lag.
+    #[default]
+    Greatest,
+    /// Small values: a hit rate.
+    Least,
+}
+
 impl Trend<'_> {
-    /// The columns to draw in `width`: the greatest value of each, oldest first, the newest last.
+    /// The columns to draw in `width`: the worst value of each, oldest first, the newest last.
     pub fn columns(&self, width: usize) -> Vec<Option<f32>> {
         if width == 0 || self.values.is_empty() {
             return Vec::new();
@@ -46,7 +59,11 @@ impl Trend<'_> {
                 columns.push(None);
             }
             if let (Some(column), Some(value)) = (columns.last_mut(), value) {
-                *column = Some(column.map_or(*value, |before| before.max(*value)));
+                let worse = |before: f32| match self.worst {
+                    Worst::Greatest => before.max(*value),
+                    Worst::Least => before.min(*value),
+                };
+                *column = Some(column.map_or(*value, worse));
             }
         }
         columns.split_off(columns.len().saturating_sub(width))
@@ -110,7 +127,13 @@ mod tests {
     use super::*;
 
     fn trend(values: &[Option<f32>], ends_unix_s: u64) -> Trend<'_> {
-        Trend { values, ends_unix_s, top: None, style: Style::new() }
+        Trend {
+            values,
+            ends_unix_s,
+            top: None,
+            worst: Worst::Greatest,
+            style: Style::new(),
+        }
     }
 
     #[test]
@@ -135,6 +158,18 @@ mod tests {
         values.rotate_left(5);
         let after = trend(&values, 604).text(12);
         assert_eq!(before.chars().skip(1).take(8).collect::<String>(), after.chars().take(8).collect::<String>(),);
+    }
+
+    #[test]
+    fn a_hit_rate_that_drops_for_a_second_is_seen() {
+        let mut values = vec![Some(1.0); 60];
+        values[30] = Some(0.1);
+        let dips = Trend {
+            worst: Worst::Least,
+            top: Some(1.0),
+            ..trend(&values, 599)
+        };
+        assert_eq!(dips.text(12).matches('▁').count(), 1);
     }
 
     #[test]
