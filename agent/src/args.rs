@@ -27,7 +27,7 @@ pub struct AgentArgs {
     #[arg(long, value_name = "ADDR", env = "TIERTOP_FEED")]
     pub feed: Option<SocketAddr>,
     /// File with the token that the feed's clients must bring; needed where others reach the feed.
-    /// Else TIERTOP_FEED_TOKEN is read.
+    /// Else the variable `TIERTOP_FEED_TOKEN` is read.
     #[arg(long, value_name = "FILE")]
     pub feed_token_file: Option<PathBuf>,
     /// Where to serve /healthz, /readyz and /metrics [default: 127.0.0.1:4320 for `agent`, else none].

@@ -4,8 +4,8 @@ mod tiers;
 mod warnings;
 
 use tiertop_core::snapshot::{
-    EdgeView, FiguresFrom, InstanceView, PipelineView, ReasonCount, SNAPSHOT_VERSION, SignalKind,
-    SignalView, Snapshot, SourceView, TierState, TierView, WarningView, Window,
+    EdgeView, FiguresFrom, InstanceView, PipelineView, ReasonCount, SNAPSHOT_VERSION, SignalKind, SignalView, Snapshot,
+    SourceView, TierState, TierView, WarningView, Window,
 };
 use tiertop_core::tier::TierKind;
 

@@ -185,8 +185,7 @@ fn with_no_color_bold_and_reversed_begin_and_end_and_no_colour_is_sent() {
     // The footer is drawn last, and this key is in it only once there are tiers.
     session.until_text("open tier");
     let screen = session.screen.screen();
-    let cells =
-        || (0..24).flat_map(|row| (0..80).filter_map(move |column| screen.cell(row, column)));
+    let cells = || (0..24).flat_map(|row| (0..80).filter_map(move |column| screen.cell(row, column)));
     assert!(cells().any(|cell| cell.contents() == "▲" && cell.bold()));
     assert!(cells().any(|cell| cell.contents() == "▸" && cell.inverse()));
     assert!(cells().any(|cell| cell.contents() == "w" && !cell.bold() && !cell.inverse()));

@@ -124,7 +124,7 @@ pub async fn serve(
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
         .add_service(InterceptedService::new(service, move |request| admit(token.as_ref(), request)))
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
-            drop(stopped.await)
+            drop(stopped.await);
         });
     let feed = async move {
         tokio::select! {

@@ -120,9 +120,7 @@ fn renditions(bytes: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for piece in bytes.split("\u{1b}[").skip(1) {
         if let Some((rendition, _)) = piece.split_once('m')
-            && rendition
-                .bytes()
-                .all(|sign| matches!(sign, b'0'..=b'9' | b';'))
+            && rendition.bytes().all(|sign| matches!(sign, b'0'..=b'9' | b';'))
         {
             found.push(rendition);
         }

@@ -66,8 +66,7 @@ impl Headline<'_> {
     /// Title and value in one row, detail and trend in a second.
     fn rows(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let room = usize::from(area.width);
-        let fits =
-            |title: &str, value: &str| format::width(title) + format::width(value) + 3 <= room;
+        let fits = |title: &str, value: &str| format::width(title) + format::width(value) + 3 <= room;
         let (title, value) = match (self.title, self.short, &self.value, &self.brief) {
             (title, _, value, _) if fits(title, value) => (title, value),
             (_, short, value, _) if fits(short, value) => (short, value),
@@ -91,13 +90,8 @@ impl Headline<'_> {
     fn row(&self, theme: &Theme, area: Rect, row: u16, buffer: &mut Buffer) {
         let title = format::fit(self.title, 14, format::Align::Left);
         let value = format::fit(&self.brief, 18, format::Align::Left);
-        let left = Line::from(vec![
-            Span::styled(format!(" {title} "), theme.dim),
-            Span::styled(value, self.style),
-        ]);
-        let blocks = usize::from(area.width)
-            .saturating_sub(left.width() + 2)
-            .min(12);
+        let left = Line::from(vec![Span::styled(format!(" {title} "), theme.dim), Span::styled(value, self.style)]);
+        let blocks = usize::from(area.width).saturating_sub(left.width() + 2).min(12);
         let blocks = Line::styled(format!("{} ", self.text(blocks)), theme.text);
         paint::line(buffer, area, row, &left);
         if blocks.width() > 4 {
@@ -141,13 +135,7 @@ impl Headline<'_> {
     }
 
     fn trend(&self, style: Style) -> Trend<'_> {
-        Trend {
-            values: self.trend,
-            ends_unix_s: self.ends_unix_s,
-            top: self.top,
-            worst: self.worst,
-            style,
-        }
+        Trend { values: self.trend, ends_unix_s: self.ends_unix_s, top: self.top, worst: self.worst, style }
     }
 
     fn text(&self, columns: usize) -> String {

@@ -148,13 +148,8 @@ fn charts(tier: &TierView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         };
         let name = Line::styled(name, theme.dim);
         paint::ends(buffer, title, 0, &name, &Line::styled(most, theme.dim));
-        let trend = Trend {
-            values,
-            ends_unix_s: trend.ends_unix_s,
-            top: None,
-            worst: Worst::Greatest,
-            style: theme.accent,
-        };
+        let trend =
+            Trend { values, ends_unix_s: trend.ends_unix_s, top: None, worst: Worst::Greatest, style: theme.accent };
         trend.render(place, buffer);
     }
 }

@@ -158,13 +158,8 @@ pub fn more(above: usize, below: usize, theme: &Theme) -> Line<'static> {
 fn table_row(tier: &TierView, shown: &Snapshot, columns: &[Column<Kind>], theme: &Theme) -> Line<'static> {
     let plain = if tier.silent_for_s.is_some() { theme.dim } else { theme.text };
     let trend = |values: &[Option<f32>], width: usize| {
-        let trend = Trend {
-            values,
-            ends_unix_s: tier.trend.ends_unix_s,
-            top: None,
-            worst: Worst::Greatest,
-            style: theme.dim,
-        };
+        let trend =
+            Trend { values, ends_unix_s: tier.trend.ends_unix_s, top: None, worst: Worst::Greatest, style: theme.dim };
         (trend.text(width), theme.dim)
     };
     columns::row(columns, |column| {

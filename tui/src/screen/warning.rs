@@ -195,10 +195,7 @@ pub fn ladder(app: &App, theme: &Theme, columns: usize) -> Line<'static> {
 
 /// The line of a screen without a warning, and those that ended of late.
 fn calm(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
-    let age = shown
-        .at_unix_ms
-        .saturating_sub(shown.pipeline.started_unix_ms)
-        / 1000;
+    let age = shown.at_unix_ms.saturating_sub(shown.pipeline.started_unix_ms) / 1000;
     let silent = shown.tiers.iter().filter_map(|tier| {
         let silence = format::whole_seconds(tier.silent_for_s?);
         Some(format!("{} for {silence}", words::tier_name(&tier.id)))

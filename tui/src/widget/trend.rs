@@ -127,13 +127,7 @@ mod tests {
     use super::*;
 
     fn trend(values: &[Option<f32>], ends_unix_s: u64) -> Trend<'_> {
-        Trend {
-            values,
-            ends_unix_s,
-            top: None,
-            worst: Worst::Greatest,
-            style: Style::new(),
-        }
+        Trend { values, ends_unix_s, top: None, worst: Worst::Greatest, style: Style::new() }
     }
 
     #[test]
@@ -164,11 +158,7 @@ mod tests {
     fn a_hit_rate_that_drops_for_a_second_is_seen() {
         let mut values = vec![Some(1.0); 60];
         values[30] = Some(0.1);
-        let dips = Trend {
-            worst: Worst::Least,
-            top: Some(1.0),
-            ..trend(&values, 599)
-        };
+        let dips = Trend { worst: Worst::Least, top: Some(1.0), ..trend(&values, 599) };
         assert_eq!(dips.text(12).matches('▁').count(), 1);
     }
 

@@ -152,7 +152,7 @@ pub(crate) fn service_kind(name: &str, evidence: &Evidence, around: Surroundings
     if evidence.cache_status {
         return Some((TierKind::Edge, "cache status on its answers"));
     }
-    if is_cdn(name) {
+    if is_cdn(name) && !names_any(name, BALANCER_WORDS) {
         return Some((TierKind::Edge, "a CDN's name"));
     }
     match evidence.proxy_share() {
@@ -165,7 +165,7 @@ pub(crate) fn service_kind(name: &str, evidence: &Evidence, around: Surroundings
 }
 
 fn proxy_kind(name: &str, around: Surroundings) -> (TierKind, &'static str) {
-    if names_any(name, &["lb", "alb", "elb", "nlb", "balancer", "loadbalancer", "haproxy", "gateway"]) {
+    if names_any(name, BALANCER_WORDS) {
         (TierKind::Lb, "passes requests on; by name")
     } else if names_any(name, &["web", "nginx", "httpd", "apache", "proxy"]) && around.has_caller {
         (TierKind::Web, "passes requests on; by name")
@@ -177,6 +177,9 @@ fn proxy_kind(name: &str, around: Surroundings) -> (TierKind, &'static str) {
         (TierKind::Lb, "passes requests on, at the front")
     }
 }
+
+/// Words in the name of a load balancer.
+const BALANCER_WORDS: &[&str] = &["lb", "alb", "elb", "nlb", "balancer", "loadbalancer", "haproxy", "gateway"];
 
 fn is_cdn(name: &str) -> bool {
     names_any(name, &["cdn", "cloudfront", "fastly", "cloudflare", "akamai", "varnish", "edge"])
@@ -287,6 +290,7 @@ mod tests {
         let evidence = Evidence { cache_status: true, ..proxy() };
         assert_eq!(kind_of("x", &evidence, ALONE), Some(TierKind::Edge));
         assert_eq!(kind_of("content-cdn", &proxy(), ALONE), Some(TierKind::Edge));
+        assert_eq!(kind_of("edge-lb", &proxy(), ALONE), Some(TierKind::Lb), "a balancer at the edge is a balancer");
     }
 
     #[test]
