@@ -21,7 +21,7 @@ fn options_for(listener: &TcpListener) -> ClientOptions {
 
 #[tokio::test]
 async fn tells_how_it_gets_on() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     stage.publish(numbered(1));
     let mut events = client::watch(stage.options());
     assert_eq!(next(&mut events).await, FeedEvent::Connecting { attempt: 1, error: None });
@@ -35,7 +35,7 @@ async fn tells_how_it_gets_on() {
 
 #[tokio::test]
 async fn comes_back_when_the_agent_does() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     let address = stage.address;
     stage.publish(numbered(1));
     let mut events = client::watch(stage.options());
@@ -50,7 +50,7 @@ async fn comes_back_when_the_agent_does() {
     assert!(error.starts_with("connection refused: no agent listens at"), "{error}");
     assert!(error.ends_with("start one with `tiertop agent`"), "{error}");
 
-    let stage = Stage::on(address, None).await;
+    let stage = Stage::on(address, None);
     stage.publish(numbered(2));
     assert_eq!(next_snapshot(&mut events).await.at_unix_ms, 2);
     stage.stop().await;
@@ -66,7 +66,7 @@ async fn comes_back_when_the_agent_does() {
 
 #[tokio::test]
 async fn a_link_without_snapshots_is_lost() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     stage.publish(numbered(1));
     let mut events = client::watch(stage.options());
     assert_eq!(next_snapshot(&mut events).await.at_unix_ms, 1);
@@ -117,7 +117,7 @@ async fn a_host_without_address_is_told() {
 
 #[tokio::test]
 async fn once_waits_for_a_snapshot_with_data() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     let empty = Snapshot { version: 1, at_unix_ms: 1, ..Snapshot::default() };
     stage.publish(empty.clone());
     let options = stage.options();
@@ -138,7 +138,7 @@ async fn once_fails_at_once_where_nobody_listens_and_in_time_where_nothing_comes
     assert!(matches!(error, ClientError::Refused { .. }), "{error:?}");
     assert!(begun.elapsed() < DEADLINE / 2);
 
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     let error = client::once(&stage.options(), Duration::from_millis(200)).await.unwrap_err();
     assert!(matches!(error, ClientError::Silent { .. }), "{error:?}");
     assert!(error.to_string().ends_with("for 0.2 s"), "{error}");

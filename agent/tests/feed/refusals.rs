@@ -14,7 +14,7 @@ fn token(text: &str) -> Token {
     Token::new(text).unwrap()
 }
 
-async fn bind(address: SocketAddr, token: Option<Token>) -> Result<SocketAddr, FeedError> {
+fn bind(address: SocketAddr, token: Option<Token>) -> Result<SocketAddr, FeedError> {
     let listener = server::bind(FeedOptions { address, token })?;
     Ok(listener.address())
 }
@@ -22,27 +22,27 @@ async fn bind(address: SocketAddr, token: Option<Token>) -> Result<SocketAddr, F
 #[tokio::test]
 async fn other_machines_are_served_only_with_a_token() {
     for address in [EVERYWHERE, "[::]:0".parse().unwrap(), "[::ffff:10.0.0.1]:0".parse().unwrap()] {
-        let error = bind(address, None).await.unwrap_err();
+        let error = bind(address, None).unwrap_err();
         assert!(matches!(error, FeedError::TokenNeeded { .. }), "{error:?}");
         let words = error.to_string();
         assert!(words.contains("--feed-token-file FILE"), "{words}");
         assert!(words.contains("TIERTOP_FEED_TOKEN"), "{words}");
     }
-    assert_ne!(bind(EVERYWHERE, Some(token("secret-1"))).await.unwrap().port(), 0);
-    assert_ne!(bind(ANY_PORT, None).await.unwrap().port(), 0);
+    assert_ne!(bind(EVERYWHERE, Some(token("secret-1"))).unwrap().port(), 0);
+    assert_ne!(bind(ANY_PORT, None).unwrap().port(), 0);
 }
 
 #[tokio::test]
 async fn a_taken_address_names_the_flag() {
-    let stage = Stage::open().await;
-    let error = bind(stage.address, None).await.unwrap_err();
+    let stage = Stage::open();
+    let error = bind(stage.address, None).unwrap_err();
     assert!(matches!(error, FeedError::Listen(_)), "{error:?}");
     assert!(error.to_string().contains("--feed ADDR"), "{error}");
 }
 
 #[tokio::test]
 async fn the_token_decides() {
-    let stage = Stage::on(ANY_PORT, Some(token("secret-1"))).await;
+    let stage = Stage::on(ANY_PORT, Some(token("secret-1")));
     stage.publish(numbered(1));
     let with = |token| ClientOptions { token, ..stage.options() };
 

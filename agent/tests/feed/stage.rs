@@ -31,7 +31,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Serves on an address, with an engine that has not ticked yet.
-    pub(crate) async fn on(address: SocketAddr, token: Option<Token>) -> Self {
+    pub(crate) fn on(address: SocketAddr, token: Option<Token>) -> Self {
         let listener = server::bind(FeedOptions { address, token }).unwrap();
         let address = listener.address();
         let (snapshots, newest) = watch::channel(Arc::default());
@@ -42,8 +42,8 @@ impl Stage {
         Self { address, snapshots, stop, serving }
     }
 
-    pub(crate) async fn open() -> Self {
-        Self::on(ANY_PORT, None).await
+    pub(crate) fn open() -> Self {
+        Self::on(ANY_PORT, None)
     }
 
     pub(crate) fn publish(&self, snapshot: Snapshot) {

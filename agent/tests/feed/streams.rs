@@ -24,7 +24,7 @@ async fn number(stream: &mut Streaming<wire::Snapshot>) -> u64 {
 
 #[tokio::test]
 async fn the_newest_comes_at_once_and_then_each() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     stage.publish(numbered(1));
     stage.publish(numbered(2));
     let mut events = client::watch(stage.options());
@@ -37,7 +37,7 @@ async fn the_newest_comes_at_once_and_then_each() {
 
 #[tokio::test]
 async fn nothing_is_sent_before_the_first_tick() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     let mut stream = watch(&mut stage.raw_client(NARROW).await).await.unwrap();
     stage.publish(numbered(1));
     assert_eq!(number(&mut stream).await, 1);
@@ -45,7 +45,7 @@ async fn nothing_is_sent_before_the_first_tick() {
 
 #[tokio::test]
 async fn an_overview_comes_without_the_long_lists() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     stage.publish(numbered(1));
     let mut options = stage.options();
     options.detail = Detail::Overview;
@@ -61,7 +61,7 @@ async fn an_overview_comes_without_the_long_lists() {
 #[tokio::test]
 async fn a_slow_reader_gets_the_newest_and_no_backlog() {
     const LAST: u64 = 60;
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     stage.publish(numbered(1));
     let mut slow = watch(&mut stage.raw_client(NARROW).await).await.unwrap();
     let mut fast = watch(&mut stage.raw_client(NARROW).await).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_slow_reader_gets_the_newest_and_no_backlog() {
 #[tokio::test]
 async fn a_slow_screen_finds_the_newest() {
     const LAST: u64 = 60;
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     let mut slow = client::watch(stage.options());
     let mut fast = client::watch(stage.options());
     stage.publish(numbered(1));
@@ -100,7 +100,7 @@ async fn a_slow_screen_finds_the_newest() {
 
 #[tokio::test]
 async fn who_asks_for_compression_gets_it() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     stage.publish(numbered(1));
     for (encoding, name) in [(CompressionEncoding::Zstd, "zstd"), (CompressionEncoding::Gzip, "gzip")] {
         let mut client = stage.raw_client(NARROW).await.accept_compressed(encoding);
@@ -115,7 +115,7 @@ async fn who_asks_for_compression_gets_it() {
 
 #[tokio::test]
 async fn one_too_many_is_turned_away_until_a_seat_is_free() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     let mut clients = vec![];
     let mut streams = vec![];
     for _ in 0..MAX_CLIENTS.div_ceil(8) {
@@ -134,7 +134,7 @@ async fn one_too_many_is_turned_away_until_a_seat_is_free() {
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_does_not_hold_up_the_end() {
-    let stage = Stage::open().await;
+    let stage = Stage::open();
     stage.publish(numbered(1));
     let mut client = stage.raw_client(NARROW).await;
     let stuck = watch(&mut client).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_reader_that_takes_nothing_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn the_server_ends_with_its_engine() {
-    let mut stage = Stage::open().await;
+    let mut stage = Stage::open();
     stage.publish(numbered(1));
     let mut stream = watch(&mut stage.raw_client(NARROW).await).await.unwrap();
     assert_eq!(number(&mut stream).await, 1);

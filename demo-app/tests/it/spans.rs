@@ -116,7 +116,7 @@ fn check_attributes(span: &SeenSpan) {
             all(&[("messaging.operation.type", "\"settle\"")]);
         }
         (SpanKind::Client, _) => {
-            all(&[("db.system.name", "\"redis\""), ("db.operation.name", &format!("{:?}", span.name))])
+            all(&[("db.system.name", "\"redis\""), ("db.operation.name", &format!("{:?}", span.name))]);
         }
         (SpanKind::Producer, _) => all(&[
             ("messaging.system", "\"demo_queue\""),
@@ -124,7 +124,7 @@ fn check_attributes(span: &SeenSpan) {
             ("messaging.operation.type", "\"send\""),
         ]),
         (SpanKind::Consumer, _) => {
-            all(&[("messaging.destination.name", "\"content\""), ("messaging.operation.type", "\"process\"")])
+            all(&[("messaging.destination.name", "\"content\""), ("messaging.operation.type", "\"process\"")]);
         }
         other => panic!("no such span was expected: {other:?}"),
     }
