@@ -18,6 +18,7 @@ mod ring;
 mod roles;
 mod routes;
 mod signals;
+mod sweep;
 mod view;
 
 use crate::config::Config;
@@ -62,6 +63,7 @@ pub struct Engine {
     logs_accepted: u64,
     routes_forgotten: u64,
     slots_shed: u64,
+    next_sweep: UnixSecond,
     rate: view::SpanRate,
 }
 
@@ -91,6 +93,7 @@ impl Engine {
             logs_accepted: 0,
             routes_forgotten: 0,
             slots_shed: 0,
+            next_sweep: now.second(),
             rate: view::SpanRate::default(),
         }
     }
@@ -179,6 +182,7 @@ impl Engine {
         self.processes.tick();
         self.signals.tick(self.now, self.config.limits.signals);
         self.learn_roles();
+        self.sweep();
         self.keep_under_ceiling();
         self.rate.tick(self.spans_accepted, self.now);
         let mut snapshot = self.view(ingest);

@@ -61,6 +61,13 @@ impl Edges {
         Some(index)
     }
 
+    /// Forgets edges whose ends are gone. Indexes change: nothing may point to an edge any more.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Caller, MemberId) -> bool) {
+        self.list.retain(|edge| keep(edge.from, edge.to));
+        let ends = self.list.iter().enumerate();
+        self.by_ends = ends.map(|(index, edge)| ((edge.from, edge.to), index as u32)).collect();
+    }
+
     pub(crate) fn get_mut(&mut self, index: u32) -> &mut Edge {
         &mut self.list[index as usize]
     }

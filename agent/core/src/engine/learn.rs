@@ -33,7 +33,7 @@ impl Engine {
         if let Some(kind) = member.evidence.said {
             return Some((kind, "tiertop.tier"));
         }
-        match &member.identity {
+        match member.identity() {
             Identity::Service(service, Facet::Serves) => {
                 let name = &self.processes.get_service(*service).name;
                 roles::service_kind(name, &member.evidence, self.surroundings(id, *service))
@@ -47,7 +47,7 @@ impl Engine {
             Identity::Peer(_) if member.evidence.is_answered() => None,
             Identity::Peer(peer) => match peer.class {
                 PeerClass::Service => roles::service_peer_kind(&member.evidence),
-                PeerClass::Database => Some(self.database_kind(id, peer, member)),
+                PeerClass::Database => self.database_kind(id, peer, member),
                 class => Some((roles::store_kind(class), "its callers' spans")),
             },
             Identity::Folded(_) => member.role.known,
@@ -57,7 +57,7 @@ impl Engine {
     /// What the user's rules say of a member.
     fn ruled(&self, member: &Member) -> Option<TierKind> {
         let matches = |name: &str| self.config.tiers.iter().find(|rule| rule.matches(name)).map(|rule| rule.kind);
-        match &member.identity {
+        match member.identity() {
             // Messages taken stay the worker's, whatever the service's requests are said to be.
             Identity::Service(service, Facet::Serves) => matches(&self.processes.get_service(*service).name),
             Identity::Peer(peer) => matches(&format!("{}:{}", peer.address, peer.port))
@@ -83,18 +83,18 @@ impl Engine {
 
     fn is_proxy(&self, id: MemberId) -> bool {
         let member = self.members.get(id);
-        matches!(member.identity, Identity::Service(_, Facet::Serves))
+        matches!(member.identity(), Identity::Service(_, Facet::Serves))
             && member.evidence.proxy_share().is_some_and(|share| share >= roles::PROXY_SHARE)
     }
 
-    fn database_kind(&self, id: MemberId, peer: &Peer, member: &Member) -> (TierKind, &'static str) {
-        if member.evidence.reports_lag {
-            return (TierKind::DbReplica, "reports replica lag");
+    fn database_kind(&self, id: MemberId, peer: &Peer, member: &Member) -> Finding {
+        if member.evidence.reports_lag && member.evidence.writes < 0.5 {
+            return Some((TierKind::DbReplica, "reports replica lag"));
         }
         let others_write = self.members.all().any(|(other, candidate)| {
             other != id
                 && candidate.evidence.writes >= 0.5
-                && matches!(&candidate.identity, Identity::Peer(other) if same_database(peer, other))
+                && matches!(candidate.identity(), Identity::Peer(other) if same_database(peer, other))
         });
         roles::database_kind(&format!("{}:{}", peer.address, peer.port), &member.evidence, others_write)
     }

@@ -96,7 +96,8 @@ const OTHER: &str = "other";
 /// One member.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
-    pub(crate) identity: Identity,
+    /// `None` once it is retired.
+    identity: Option<Identity>,
     pub(crate) history: History,
     pub(crate) instances: Vec<Instance>,
     pub(crate) operations: Vec<Operation>,
@@ -121,6 +122,8 @@ pub(crate) struct Member {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     list: Vec<Member>,
+    /// Places of members that were retired.
+    free: Vec<MemberId>,
     by_identity: HashMap<Identity, MemberId, FixedState>,
     /// Members that came after the table was full and were folded into "other".
     pub(crate) folded: u64,
@@ -135,7 +138,7 @@ impl Members {
         if let Some(id) = self.by_identity.get(&identity) {
             return *id;
         }
-        if self.list.len() < limit {
+        if self.len() < limit {
             return self.add(identity, now);
         }
         self.folded += 1;
@@ -150,9 +153,8 @@ impl Members {
     }
 
     fn add(&mut self, identity: Identity, now: UnixNanos) -> MemberId {
-        let id = MemberId(self.list.len() as u32);
-        self.list.push(Member {
-            identity: identity.clone(),
+        let member = Member {
+            identity: Some(identity.clone()),
             history: History::default(),
             instances: Vec::new(),
             operations: Vec::new(),
@@ -167,9 +169,35 @@ impl Members {
             flow: None,
             inferred: Vec::new(),
             by_operation: HashMap::default(),
-        });
+        };
+        let id = if let Some(id) = self.free.pop() {
+            self.list[id.0 as usize] = member;
+            id
+        } else {
+            self.list.push(member);
+            MemberId(self.list.len() as u32 - 1)
+        };
         self.by_identity.insert(identity, id);
         id
+    }
+
+    /// Members there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len() - self.free.len()
+    }
+
+    /// Forgets a member; its place is used again. Nothing may point to it any more.
+    pub(crate) fn retire(&mut self, id: MemberId) {
+        let member = &mut self.list[id.0 as usize];
+        if let Some(identity) = member.identity.take() {
+            self.by_identity.remove(&identity);
+            member.history = History::default();
+            member.instances = Vec::new();
+            member.operations = Vec::new();
+            member.reported = VecDeque::new();
+            member.inferred = Vec::new();
+            self.free.push(id);
+        }
     }
 
     pub(crate) fn get(&self, id: MemberId) -> &Member {
@@ -181,11 +209,13 @@ impl Members {
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (MemberId, &Member)> {
-        self.list.iter().enumerate().map(|(index, member)| (MemberId(index as u32), member))
+        let all = self.list.iter().enumerate().map(|(index, member)| (MemberId(index as u32), member));
+        all.filter(|(_, member)| member.identity.is_some())
     }
 
     pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = (MemberId, &mut Member)> {
-        self.list.iter_mut().enumerate().map(|(index, member)| (MemberId(index as u32), member))
+        let all = self.list.iter_mut().enumerate().map(|(index, member)| (MemberId(index as u32), member));
+        all.filter(|(_, member)| member.identity.is_some())
     }
 
     /// The operation of a member with this name, made if it is new; over the limit, "other".
@@ -226,6 +256,11 @@ impl Members {
 }
 
 impl Member {
+    /// What it is.
+    pub(crate) fn identity(&self) -> &Identity {
+        self.identity.as_ref().expect("nothing points to a retired member")
+    }
+
     /// Counts one request.
     pub(crate) fn record(&mut self, count: Count, instance: Option<u32>, operation: u32) {
         self.history.record(count);
@@ -245,6 +280,13 @@ impl Member {
         if let Some(instance) = instance {
             self.instances[instance as usize].seconds.retract(count);
         }
+    }
+
+    /// Forgets operations that were not asked for in the last minutes. Nothing may point to them any more.
+    pub(crate) fn forget_operations(&mut self) {
+        self.operations.retain(|operation| !operation.tens.is_empty());
+        let names = self.operations.iter().enumerate();
+        self.by_operation = names.map(|(index, operation)| (operation.name.clone(), index as u32)).collect();
     }
 
     /// Closes seconds and drops what is older than its retention; once a second.

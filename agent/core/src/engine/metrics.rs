@@ -58,6 +58,11 @@ struct Growth {
 }
 
 impl Metrics {
+    /// Forgets the series of processes that are gone.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(ProcessId) -> bool) {
+        self.last.retain(|key, _| !is_gone(key.process));
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         self.last.capacity() * (size_of::<(SeriesKey, Last)>() + 1)
             + self.last.values().map(Last::heap_bytes).sum::<usize>()

@@ -22,6 +22,7 @@ pub(crate) struct ServiceId(pub(crate) u32);
 /// One process that sends.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
+    retired: bool,
     pub(crate) resource: Resource,
     pub(crate) service: ServiceId,
     pub(crate) spans: u64,
@@ -81,6 +82,10 @@ impl Delay {
 pub(crate) struct Processes {
     list: Vec<Process>,
     services: Vec<Service>,
+    /// Places of processes that were retired.
+    free: Vec<ProcessId>,
+    /// Places of services that were retired.
+    free_services: Vec<ServiceId>,
     by_fingerprint: HashMap<u64, ProcessId, FixedState>,
     by_name: HashMap<(Box<str>, Box<str>), ServiceId, FixedState>,
     /// Resources that came after the table was full and were folded into the last process.
@@ -93,7 +98,7 @@ impl Processes {
         if let Some(id) = self.by_fingerprint.get(&resource.fingerprint) {
             return *id;
         }
-        if self.list.len() >= limit.max(1) {
+        if self.len() >= limit.max(1) {
             self.folded += 1;
             return self.fold(now);
         }
@@ -114,8 +119,8 @@ impl Processes {
 
     fn add(&mut self, resource: Resource, now: UnixNanos) -> ProcessId {
         let service = self.service(&resource);
-        let id = ProcessId(self.list.len() as u32);
-        self.list.push(Process {
+        let process = Process {
+            retired: false,
             resource,
             service,
             spans: 0,
@@ -127,17 +132,51 @@ impl Processes {
             delay: Delay::default(),
             duration_rows: Vec::new(),
             active_requests: Vec::new(),
-        });
-        id
+        };
+        if let Some(id) = self.free.pop() {
+            self.list[id.0 as usize] = process;
+            return id;
+        }
+        self.list.push(process);
+        ProcessId(self.list.len() as u32 - 1)
+    }
+
+    /// Processes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len() - self.free.len()
+    }
+
+    /// Forgets a process; its place is used again. Nothing may point to it any more.
+    pub(crate) fn retire(&mut self, id: ProcessId) {
+        let process = &mut self.list[id.0 as usize];
+        if !process.retired {
+            process.retired = true;
+            self.by_fingerprint.remove(&process.resource.fingerprint);
+            self.free.push(id);
+        }
+    }
+
+    /// Forgets the services that no process and no member is of, as `is_needed` says.
+    pub(crate) fn retire_services(&mut self, is_needed: impl Fn(ServiceId) -> bool) {
+        let needed =
+            |id: ServiceId| is_needed(id) || self.list.iter().any(|process| !process.retired && process.service == id);
+        let gone: Vec<ServiceId> = self.by_name.values().copied().filter(|id| !needed(*id)).collect();
+        self.by_name.retain(|_, id| !gone.contains(id));
+        self.free_services.extend(gone);
     }
 
     fn service(&mut self, resource: &Resource) -> ServiceId {
         let namespace = resource.service_namespace.clone().unwrap_or_default();
         let name: Box<str> =
             if resource.service_name.is_empty() { "unnamed".into() } else { resource.service_name.clone() };
-        let services = &mut self.services;
+        let (services, free) = (&mut self.services, &mut self.free_services);
         *self.by_name.entry((namespace.clone(), name.clone())).or_insert_with(|| {
-            services.push(Service { namespace, name, serves: None, processes: None, background: None });
+            let service = Service { namespace, name, serves: None, processes: None, background: None };
+            if let Some(id) = free.pop() {
+                services[id.0 as usize] = service;
+                return id;
+            }
+            services.push(service);
             ServiceId(services.len() as u32 - 1)
         })
     }
@@ -164,7 +203,17 @@ impl Processes {
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (ProcessId, &Process)> {
-        self.list.iter().enumerate().map(|(index, process)| (ProcessId(index as u32), process))
+        let all = self.list.iter().enumerate().map(|(index, process)| (ProcessId(index as u32), process));
+        all.filter(|(_, process)| !process.retired)
+    }
+
+    /// Unties services from members that were retired.
+    pub(crate) fn untie(&mut self, is_gone: impl Fn(MemberId) -> bool) {
+        for service in &mut self.services {
+            for side in [&mut service.serves, &mut service.processes, &mut service.background] {
+                *side = side.filter(|member| !is_gone(*member));
+            }
+        }
     }
 
     /// Takes note of a batch from a process.

@@ -31,6 +31,10 @@ const ENOUGH_LOOKS: f32 = 4.0;
 pub(crate) const PROXY_SHARE: f32 = 0.8;
 /// Reads at an address before "only reads" means anything.
 const ENOUGH_READS: f32 = 5.0;
+/// Ticks after which little traffic is enough to go by.
+const SURE_AFTER_TICKS: u32 = 30;
+/// Ticks for which an address that only takes reads is not yet called a primary.
+const PRIMARY_AFTER_TICKS: u32 = 5;
 /// Services that may answer at one address.
 const PAIRS_KEPT: usize = 64;
 /// Calls to a peer before "no SERVER span of it arrives" means anything.
@@ -205,17 +209,25 @@ pub(crate) fn store_kind(class: PeerClass) -> TierKind {
 }
 
 /// The kind of a database address. `others_write`: another address of the same database takes writes.
-pub(crate) fn database_kind(address: &str, evidence: &Evidence, others_write: bool) -> (TierKind, &'static str) {
+///
+/// `None` for an address that has only been read from for a few seconds: a write elsewhere may yet
+/// show that it is a replica.
+pub(crate) fn database_kind(
+    address: &str,
+    evidence: &Evidence,
+    others_write: bool,
+) -> Option<(TierKind, &'static str)> {
     if names_replica(address) {
-        return (TierKind::DbReplica, "address says replica");
+        Some((TierKind::DbReplica, "address says replica"))
+    } else if evidence.writes >= 0.5 {
+        Some((TierKind::DbPrimary, "takes writes"))
+    } else if others_write {
+        let sure = evidence.reads >= ENOUGH_READS || evidence.age_ticks >= SURE_AFTER_TICKS;
+        sure.then_some((TierKind::DbReplica, "only reads here, writes elsewhere"))
+    } else {
+        let sure = evidence.age_ticks >= PRIMARY_AFTER_TICKS;
+        sure.then_some((TierKind::DbPrimary, "no other address of it takes writes"))
     }
-    if evidence.writes < 0.5 && evidence.reads >= ENOUGH_READS && others_write {
-        return (TierKind::DbReplica, "only reads here, writes elsewhere");
-    }
-    if evidence.writes >= 0.5 {
-        return (TierKind::DbPrimary, "takes writes");
-    }
-    (TierKind::DbPrimary, "no other address of it takes writes")
 }
 
 fn names_replica(address: &str) -> bool {
@@ -230,7 +242,8 @@ fn names_replica(address: &str) -> bool {
 /// The kind of a peer that is called like a service, or `None` while it may yet turn out to be one.
 pub(crate) fn service_peer_kind(evidence: &Evidence) -> Option<(TierKind, &'static str)> {
     let silent = !evidence.is_answered() && evidence.age_ticks >= EXTERNAL_AFTER_TICKS;
-    (silent && evidence.calls >= ENOUGH_CALLS).then_some((TierKind::External, "no spans of it arrive"))
+    (silent && (evidence.calls >= ENOUGH_CALLS || evidence.age_ticks >= SURE_AFTER_TICKS))
+        .then_some((TierKind::External, "no spans of it arrive"))
 }
 
 #[cfg(test)]
@@ -303,17 +316,22 @@ mod tests {
     fn an_address_that_only_reads_beside_one_that_writes_is_a_replica() {
         let reads = Evidence { reads: 100.0, ..Evidence::default() };
         let writes = Evidence { reads: 100.0, writes: 5.0, ..Evidence::default() };
-        assert_eq!(database_kind("db2:5432", &reads, true).0, TierKind::DbReplica);
-        assert_eq!(database_kind("db2:5432", &reads, false).0, TierKind::DbPrimary);
-        assert_eq!(database_kind("db1:5432", &writes, true).0, TierKind::DbPrimary);
+        let kind: fn(&str, &Evidence, bool) -> Option<TierKind> =
+            |address, evidence, others| database_kind(address, evidence, others).map(|(kind, _)| kind);
+        assert_eq!(kind("db2:5432", &reads, true), Some(TierKind::DbReplica));
+        assert_eq!(kind("db2:5432", &reads, false), None, "a write may yet be seen elsewhere");
+        let old = Evidence { age_ticks: 10, ..reads };
+        assert_eq!(kind("db2:5432", &old, false), Some(TierKind::DbPrimary));
+        assert_eq!(kind("db1:5432", &writes, true), Some(TierKind::DbPrimary));
     }
 
     #[test]
     fn an_endpoints_name_tells_a_replica_before_any_traffic() {
         for address in ["x.cluster-ro-abc.eu-central-1.rds.amazonaws.com:5432", "orders-ro:5432", "db-replica-1:5432"] {
-            assert_eq!(database_kind(address, &Evidence::default(), false).0, TierKind::DbReplica, "{address}");
+            let kind = database_kind(address, &Evidence::default(), false).map(|(kind, _)| kind);
+            assert_eq!(kind, Some(TierKind::DbReplica), "{address}");
         }
-        assert_eq!(database_kind("broker:5432", &Evidence::default(), false).0, TierKind::DbPrimary);
+        assert_eq!(database_kind("broker:5432", &Evidence::default(), false), None);
     }
 
     #[test]

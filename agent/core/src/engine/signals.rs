@@ -208,6 +208,12 @@ impl Signals {
         });
     }
 
+    /// Forgets the signals of processes that are gone.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(ProcessId) -> bool) {
+        self.tracks.retain(|key, _| !is_gone(key.subject.process));
+        self.hits.retain(|subject, _| !is_gone(subject.process));
+    }
+
     /// Gives up all but the last minutes of reports. Returns how many went.
     pub(crate) fn shed(&mut self) -> u64 {
         self.tracks.values_mut().map(Track::shed).sum()

@@ -284,6 +284,34 @@ fn more_members_than_the_limit_fall_into_other_and_are_counted() {
 }
 
 #[test]
+fn services_and_processes_that_are_gone_make_room_for_new_ones() {
+    let mut system = System::with_limits(|limits| {
+        limits.members = 8;
+        limits.processes = 8;
+    });
+    let root = || SpanShape { kind: SpanKind::Server, ..SpanShape::default() };
+    for generation in 0..4 {
+        for _ in 0..10 {
+            for service in ["a", "b", "c", "d", "e", "f"] {
+                let span = system.span(&format!("{service}{generation}x"), None, root(), 0, 5);
+                system.send_alone(span);
+            }
+            system.pass_second();
+        }
+        system.pass_quietly(1000);
+    }
+    let span = system.span("last-one", None, root(), 0, 5);
+    system.send_alone(span);
+    for _ in 0..5 {
+        system.pass_second();
+    }
+    let snapshot = system.snapshot();
+    assert!(ids(&snapshot).contains(&"app/last-one"), "{:?}", ids(&snapshot));
+    assert!(!ids(&snapshot).contains(&"app/other"));
+    assert!(snapshot.pipeline.sources.len() <= 8);
+}
+
+#[test]
 fn memory_stays_under_its_ceiling() {
     let mut system = System::with_limits(|limits| {
         limits.bytes = 1 << 20;

@@ -207,6 +207,14 @@ impl System {
         self.second += 1;
     }
 
+    /// Lets many seconds pass in which nothing arrives.
+    pub(super) fn pass_quietly(&mut self, seconds: u64) {
+        for _ in 0..seconds.div_ceil(30) {
+            self.second += 30;
+            self.pass_second();
+        }
+    }
+
     /// The snapshot half a second after the last second's telemetry arrived.
     pub(super) fn snapshot(&mut self) -> Snapshot {
         let now = UnixNanos::from_seconds(self.second).plus_nanos(DELAY_NANOS + 500_000_000);

@@ -57,7 +57,7 @@ impl Engine {
             self.members.all().filter(|(_, member)| may_be(subject.about, member)).map(|(id, _)| id).collect();
         // A member that has traffic wins over one that was made for a signal before the traffic came.
         candidates.sort_by_key(|id| self.members.get(*id).first_second.is_none());
-        let peer_of = |id: &MemberId| match &self.members.get(*id).identity {
+        let peer_of = |id: &MemberId| match self.members.get(*id).identity() {
             Identity::Peer(peer) => Some(peer),
             _ => None,
         };
@@ -112,7 +112,7 @@ impl Engine {
 
 /// Whether a member can be what a signal is about.
 fn may_be(about: About, member: &Member) -> bool {
-    let Identity::Peer(peer) = &member.identity else {
+    let Identity::Peer(peer) = member.identity() else {
         return member.role.known.is_some_and(|(kind, _)| kind == kind_of(about));
     };
     match about {

@@ -54,7 +54,7 @@ impl Engine {
         let mut list: Vec<Row> = groups.into_values().collect();
         for row in &mut list {
             if let ([only], TierKind::DbReplica) = (&row.members[..], row.kind)
-                && let Identity::Peer(peer) = &self.members.get(*only).identity
+                && let Identity::Peer(peer) = self.members.get(*only).identity()
             {
                 row.name = at_address(&row.name, peer);
             }
@@ -79,14 +79,14 @@ impl Engine {
 
     /// The name under which a member is shown, shared by all members of its row.
     fn group_name(&self, id: MemberId, kind: TierKind, shown: &[(MemberId, TierKind, &'static str)]) -> String {
-        match &self.members.get(id).identity {
+        match self.members.get(id).identity() {
             Identity::Folded(_) => "other".to_owned(),
             Identity::Peer(peer) => peer_name(peer, kind),
             Identity::Service(service, facet) => {
                 let own = self.processes.get_service(*service);
                 let stem = numbered_stem(&own.name);
                 let has_sibling = stem.is_some_and(|stem| {
-                    shown.iter().any(|(other, other_kind, _)| match &self.members.get(*other).identity {
+                    shown.iter().any(|(other, other_kind, _)| match self.members.get(*other).identity() {
                         Identity::Service(other, other_facet) if other != service => {
                             let other = self.processes.get_service(*other);
                             *other_kind == kind

@@ -73,17 +73,19 @@ impl Engine {
     }
 
     fn view_of(&self, kind: SignalKind, row: &Row, part: String, track: &Track, inferred: bool) -> SignalView {
+        let age_s = track.age_s(self.now);
+        let stale = age_s.is_some_and(|age| age > (3 * track.interval_s().max(5)) as f64);
         SignalView {
             kind,
             tier: row.id.clone(),
             part,
-            value: track.value(),
+            value: track.value().filter(|_| !stale),
             inferred,
             source: track.source.to_owned(),
-            slope_per_second: track.slope_per_second(),
-            age_s: track.age_s(self.now),
+            slope_per_second: track.slope_per_second().filter(|_| !stale),
+            age_s,
             trend: track.trend(self.now.second()),
-            hint: None,
+            hint: stale.then(|| "reported no longer: see when its source was last heard of".to_owned()),
         }
     }
 }

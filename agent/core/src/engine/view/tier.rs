@@ -49,7 +49,7 @@ impl Engine {
             slot.merge(&own);
         }
         let report = self.own_report(&members);
-        let is_service = members.iter().any(|member| matches!(member.identity, Identity::Service(..)));
+        let is_service = members.iter().any(|member| matches!(member.identity(), Identity::Service(..)));
         let has_spans = members.iter().any(|member| member.first_second.is_some());
         let mut figures_from = if is_service { FiguresFrom::OwnSpans } else { FiguresFrom::CallerSpans };
         let mut requests_per_second = has_spans.then_some(rate);
@@ -147,7 +147,7 @@ impl Engine {
     fn instance_views(&self, members: &[&Member]) -> Vec<InstanceView> {
         let mut views = Vec::new();
         for member in members {
-            if let Identity::Peer(peer) = &member.identity
+            if let Identity::Peer(peer) = member.identity()
                 && !peer.address.is_empty()
             {
                 let (from, to) = self.window(member);
@@ -192,7 +192,7 @@ impl Engine {
 
     /// Requests in progress: as the processes report them, else as children without their parents show.
     fn in_flight(&self, members: &[&Member], awaited: &HashMap<ProcessId, u64>) -> Option<Inferable> {
-        let serves = |member: &&&Member| matches!(member.identity, Identity::Service(_, Facet::Serves));
+        let serves = |member: &&&Member| matches!(member.identity(), Identity::Service(_, Facet::Serves));
         let processes: Vec<ProcessId> =
             members.iter().filter(serves).flat_map(|member| &member.instances).map(|one| one.process).collect();
         let reported: Vec<f64> = processes
