@@ -21,6 +21,8 @@ mod signals;
 mod sweep;
 mod view;
 
+use std::collections::VecDeque;
+
 use crate::config::Config;
 use crate::observation::Batch;
 use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
@@ -51,6 +53,8 @@ pub struct Engine {
     edges: Edges,
     routes: Routes,
     ring: Ring,
+    /// Requests to be looked at, and when.
+    looks: VecDeque<(UnixNanos, Place)>,
     metrics: Metrics,
     signals: Signals,
     warnings: Warnings,
@@ -81,6 +85,7 @@ impl Engine {
             edges: Edges::default(),
             routes: Routes::default(),
             ring,
+            looks: VecDeque::new(),
             metrics: Metrics::default(),
             signals: Signals::default(),
             warnings: Warnings::default(),
@@ -122,6 +127,7 @@ impl Engine {
             self.routes_forgotten += 1;
             self.routes = Routes::default();
             self.ring = Ring::new(self.config.limits.recent_spans);
+            self.looks.clear();
         }
         let routes: Vec<(u32, ProcessId)> = batch
             .shapes
@@ -161,6 +167,7 @@ impl Engine {
             let links = batch.links.get(first..first + usize::from(span.links_len)).unwrap_or_default();
             self.count(place, had_children, links);
         }
+        self.look_around();
     }
 
     /// Closes what is due, learns, judges, and draws the snapshot of `now`. To be called once a second.
@@ -181,6 +188,7 @@ impl Engine {
         self.edges.tick(self.closed, now_second);
         self.processes.tick();
         self.signals.tick(self.now, self.config.limits.signals);
+        self.look_around();
         self.learn_roles();
         self.sweep();
         self.keep_under_ceiling();

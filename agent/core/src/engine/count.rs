@@ -16,6 +16,8 @@ use crate::time::UnixSecond;
 const ANCESTORS: usize = 4;
 /// How many SERVER spans a second of one member are looked at for what they did.
 const LOOKS_PER_SECOND: u32 = 25;
+/// How long after it came a SERVER span is looked at: its children may come in later batches.
+const LOOK_AFTER_NANOS: u64 = 1_500_000_000;
 /// How many spans of one request are looked at.
 const SPANS_PER_LOOK: usize = 64;
 
@@ -39,10 +41,11 @@ impl Engine {
         let state = match route.plan {
             Plan::Inside => self.count_background(&span),
             Plan::Entry { target, queue, edge, health_check } => {
-                if !health_check {
-                    self.count_entry(&span, route, target, links, queue, edge);
+                if health_check {
+                    SpanState::Skipped
+                } else {
+                    self.count_entry((place, &span), route, target, links, queue, edge)
                 }
-                SpanState::Skipped
             }
             Plan::Call { target, class, act, edge, cache_hit } => {
                 if self.is_detail(&span) {
@@ -96,25 +99,42 @@ impl Engine {
 
     fn count_entry(
         &mut self,
-        span: &RecentSpan,
+        (place, span): (Place, &RecentSpan),
         route: Route,
         target: Target,
         links: &[SpanLink],
         queue: Option<MemberId>,
         edge: Option<u32>,
-    ) {
-        let Some(count) = self.count_of(span, route.failed) else { return };
+    ) -> SpanState {
+        let Some(count) = self.count_of(span, route.failed) else { return SpanState::Skipped };
         self.record(span, target, count);
+        let evidence = &mut self.members.get_mut(target.member).evidence;
+        if evidence.looks < LOOKS_PER_SECOND {
+            evidence.looks += 1;
+            self.looks.push_back((self.now.plus_nanos(LOOK_AFTER_NANOS), place));
+        }
         if let Some(queue) = queue {
             self.count_message(span, queue, edge, count, links);
         } else if let Some((_, parent)) = self.ring.parent(span) {
             let parent = *parent;
             self.pair(&parent, span, target.member);
+        } else if span.parent.is_some() {
+            return SpanState::Unpaired;
         }
-        let evidence = &mut self.members.get_mut(target.member).evidence;
-        if evidence.looks < LOOKS_PER_SECOND {
-            evidence.looks += 1;
-            self.look(span, target.member);
+        SpanState::Counted
+    }
+
+    /// Looks at the requests that are due, or about to be overwritten in the ring: by now the spans of
+    /// what they did have come, if they come at all.
+    pub(super) fn look_around(&mut self) {
+        while let Some(&(due, place)) = self.looks.front()
+            && (due <= self.now || self.ring.is_aging(place))
+        {
+            self.looks.pop_front();
+            let Some(span) = self.ring.get(place).copied() else { continue };
+            if let Plan::Entry { target, .. } = self.routes.get(span.route).plan {
+                self.look(&span, target.member);
+            }
         }
     }
 
@@ -216,8 +236,9 @@ impl Engine {
             self.ring.children(span).take(SPANS_PER_LOOK).map(|(place, child)| (place, *child)).collect();
         for (place, child) in children {
             match self.routes.get(child.route).plan {
-                Plan::Entry { target, queue: None, health_check: false, .. } if child.process != span.process => {
+                Plan::Entry { target, .. } if child.state == SpanState::Unpaired => {
                     self.pair(span, &child, target.member);
+                    self.ring.set_state(place, SpanState::Counted);
                 }
                 Plan::Call { .. } if child.state == SpanState::Counted && self.is_detail(&child) => {
                     self.retract(&child);

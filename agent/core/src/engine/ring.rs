@@ -52,6 +52,8 @@ pub(super) enum SpanState {
     New,
     /// Counted as a request of its tier.
     Counted,
+    /// Counted as a request that was taken; who asked for it is not known yet.
+    Unpaired,
     /// Not counted: inside, housekeeping, late, or detail of another call.
     Skipped,
 }
@@ -176,6 +178,12 @@ impl Ring {
     /// The span at a place, if it is still there.
     pub(super) fn get(&self, place: Place) -> Option<&RecentSpan> {
         self.holds(place).then(|| &self.spans[place.0 as usize % self.capacity as usize])
+    }
+
+    /// Whether a span is still there but has half of the ring behind it: whoever wants to look at it
+    /// should do so now.
+    pub(super) fn is_aging(&self, place: Place) -> bool {
+        self.next.wrapping_sub(place.0) > self.capacity / 2
     }
 
     /// Sets how a span was counted.

@@ -27,6 +27,8 @@ use super::members::MemberId;
 const HOLD_TICKS: u32 = 5;
 /// Looks at requests that it takes to tell a proxy from an application.
 const ENOUGH_LOOKS: f32 = 4.0;
+/// Ticks after which a service that gave no looks is called an application.
+const WORKS_AFTER_TICKS: u32 = 5;
 /// Share of looks that must show a proxy.
 pub(crate) const PROXY_SHARE: f32 = 0.8;
 /// Reads at an address before "only reads" means anything.
@@ -163,7 +165,7 @@ pub(crate) fn service_kind(name: &str, evidence: &Evidence, around: Surroundings
         Some(share) if share >= PROXY_SHARE => Some(proxy_kind(name, around)),
         Some(_) => Some((TierKind::App, "does work of its own")),
         // A service that calls nobody gives no looks; after a while that is an application's way.
-        None if evidence.age_ticks >= 3 => Some((TierKind::App, "takes requests")),
+        None if evidence.age_ticks >= WORKS_AFTER_TICKS => Some((TierKind::App, "takes requests")),
         None => None,
     }
 }
@@ -294,7 +296,7 @@ mod tests {
     fn nothing_is_said_after_too_few_looks() {
         let evidence = Evidence { proxied: 2.0, ..Evidence::default() };
         assert_eq!(kind_of("x", &evidence, ALONE), None);
-        let old = Evidence { age_ticks: 3, ..evidence };
+        let old = Evidence { age_ticks: 5, ..evidence };
         assert_eq!(kind_of("x", &old, ALONE), Some(TierKind::App));
     }
 

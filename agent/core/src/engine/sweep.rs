@@ -56,6 +56,7 @@ impl Engine {
     fn forget(&mut self, members: &HashSet<MemberId>, processes: &HashSet<ProcessId>) {
         self.routes = Routes::default();
         self.ring = Ring::new(self.config.limits.recent_spans);
+        self.looks.clear();
         self.routes_forgotten += 1;
         let is_gone = |id: ProcessId| processes.contains(&id);
         self.metrics.forget(is_gone);

@@ -360,3 +360,62 @@ fn queue_span(kind: SpanKind) -> SpanShape {
         ..SpanShape::default()
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+    /// Whichever half of a call comes first, and in whatever batches: the counts are the same.
+    #[test]
+    fn the_order_of_arrival_does_not_change_what_is_counted(order in proptest::collection::vec(proptest::prelude::any::<u16>(), 64)) {
+        let run = |order: Option<&[u16]>| {
+            let mut system = System::new();
+            for _ in 0..6 {
+                let mut spans: Vec<_> = (0..3).flat_map(|_| system.write_spans()).collect();
+                if let Some(order) = order {
+                    let keys: Vec<u16> = (0..spans.len()).map(|place| order[place % order.len()]).collect();
+                    let mut places: Vec<usize> = (0..spans.len()).collect();
+                    places.sort_by_key(|place| keys[*place]);
+                    spans = places.into_iter().map(|place| spans[place].clone()).collect();
+                    for span in spans {
+                        system.send_alone(span);
+                    }
+                } else {
+                    system.send(spans);
+                }
+                system.pass_second();
+            }
+            let snapshot = system.snapshot();
+            let tiers: Vec<_> = snapshot.tiers.iter().map(|tier| (tier.id.clone(), tier.requests_per_second, tier.p95_ms)).collect();
+            let mut edges: Vec<_> = snapshot
+                .edges
+                .iter()
+                .map(|edge| (edge.from.clone(), edge.to.clone(), (edge.requests_per_second * 100.0).round(), edge.gap_p95_ms))
+                .collect();
+            edges.sort_by(|one, other| one.partial_cmp(other).expect("no NaN"));
+            (tiers, edges, snapshot.pipeline.spans_detail)
+        };
+        proptest::prop_assert_eq!(run(None), run(Some(&order)));
+    }
+
+    /// A span that comes after its second was closed is counted as late, and no figure moves.
+    #[test]
+    fn late_data_never_changes_a_closed_second(age_s in 12_u64..200, nanos in 1_u64..5_000_000_000) {
+        let mut system = System::new();
+        for _ in 0..40 {
+            system.read_request(true);
+            system.pass_second();
+        }
+        let mut late = system.span("shop", None, SpanShape { kind: SpanKind::Server, ..SpanShape::default() }, 0, 0);
+        late.span.end = late.span.end.minus_nanos(age_s * 1_000_000_000);
+        late.span.start = late.span.end.minus_nanos(nanos);
+        let before = system.snapshot();
+        system.send_alone(late);
+        let after = system.snapshot();
+        proptest::prop_assert_eq!(after.pipeline.spans_late, before.pipeline.spans_late + 1);
+        proptest::prop_assert_eq!(&tier(&after, "app/shop").distribution, &tier(&before, "app/shop").distribution);
+        let counted = |snapshot: &Snapshot| -> f32 {
+            tier(snapshot, "app/shop").trend.requests_per_second.iter().flatten().sum()
+        };
+        proptest::prop_assert!((counted(&after) - counted(&before)).abs() < f32::EPSILON);
+    }
+}

@@ -116,6 +116,12 @@ impl System {
 
     /// A write: lb, web, app, the primary and the queue; then the worker, which stores a picture.
     pub(super) fn write_request(&mut self) {
+        let all = self.write_spans();
+        self.send(all);
+    }
+
+    /// The spans of a write, with a PRODUCER whose transport is a span of its own.
+    pub(super) fn write_spans(&mut self) -> Vec<Sent> {
         let (spans, app) = self.reach_the_app("POST");
         let insert = self.span("shop", Some(&app), db("db1", "INSERT"), 10, 18);
         let send = self.span("shop", Some(&app), queue(SpanKind::Producer, None), 19, 21);
@@ -135,9 +141,10 @@ impl System {
             45,
             70,
         );
+        let carried = self.span("shop", Some(&send), queue(SpanKind::Client, Some(MessagingOperation::Send)), 19, 20);
         let mut all = spans;
-        all.extend([insert, send, store, work]);
-        self.send(all);
+        all.extend([insert, carried, send, store, work]);
+        all
     }
 
     fn reach_the_app(&mut self, method: &str) -> (Vec<Sent>, Sent) {
