@@ -11,6 +11,7 @@ mod edges;
 mod history;
 mod inferred;
 mod learn;
+mod look;
 mod members;
 mod metrics;
 mod processes;

@@ -10,27 +10,11 @@ use crate::classify::{Act, PeerClass};
 use crate::distribution::Bucket;
 use crate::observation::{Span, SpanKind, SpanLink};
 use crate::slots::Count;
-use crate::time::UnixSecond;
 
 /// How far up a span's ancestors are asked whether it is detail of their call.
 const ANCESTORS: usize = 4;
-/// How many SERVER spans a second of one member are looked at for what they did.
-const LOOKS_PER_SECOND: u32 = 25;
-/// How long after it came a SERVER span is looked at: its children may come in later batches.
-const LOOK_AFTER_NANOS: u64 = 1_500_000_000;
-/// How many spans of one request are looked at.
-const SPANS_PER_LOOK: usize = 64;
-
-/// One call that a request made, for telling what the request did.
-#[derive(Clone, Copy)]
-struct CallSeen {
-    start: u64,
-    end: UnixSecond,
-    member: MemberId,
-    class: PeerClass,
-    act: Act,
-    path_hash: u64,
-}
+/// How many children that came before their parent are put right.
+const CHILDREN_MET: usize = 64;
 
 impl Engine {
     /// Counts one span that is in the ring already. `had_children`: some of its children came in an
@@ -108,11 +92,7 @@ impl Engine {
     ) -> SpanState {
         let Some(count) = self.count_of(span, route.failed) else { return SpanState::Skipped };
         self.record(span, target, count);
-        let evidence = &mut self.members.get_mut(target.member).evidence;
-        if evidence.looks < LOOKS_PER_SECOND {
-            evidence.looks += 1;
-            self.looks.push_back((self.now.plus_nanos(LOOK_AFTER_NANOS), place));
-        }
+        self.look_later(place, target.member);
         if let Some(queue) = queue {
             self.count_message(span, queue, edge, count, links);
         } else if let Some((_, parent)) = self.ring.parent(span) {
@@ -122,20 +102,6 @@ impl Engine {
             return SpanState::Unpaired;
         }
         SpanState::Counted
-    }
-
-    /// Looks at the requests that are due, or about to be overwritten in the ring: by now the spans of
-    /// what they did have come, if they come at all.
-    pub(super) fn look_around(&mut self) {
-        while let Some(&(due, place)) = self.looks.front()
-            && (due <= self.now || self.ring.is_aging(place))
-        {
-            self.looks.pop_front();
-            let Some(span) = self.ring.get(place).copied() else { continue };
-            if let Plan::Entry { target, .. } = self.routes.get(span.route).plan {
-                self.look(&span, target.member);
-            }
-        }
     }
 
     /// A message that was done: out of the queue, with how long it waited where the producer is known.
@@ -233,7 +199,7 @@ impl Engine {
     /// Puts right what was counted of children before their parent came.
     fn meet_children(&mut self, span: &RecentSpan) {
         let children: Vec<(Place, RecentSpan)> =
-            self.ring.children(span).take(SPANS_PER_LOOK).map(|(place, child)| (place, *child)).collect();
+            self.ring.children(span).take(CHILDREN_MET).map(|(place, child)| (place, *child)).collect();
         for (place, child) in children {
             match self.routes.get(child.route).plan {
                 Plan::Entry { target, .. } if child.state == SpanState::Unpaired => {
@@ -301,62 +267,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Looks at what a request did: passed it on, or worked; and what its cache reads found.
-    fn look(&mut self, span: &RecentSpan, member: MemberId) {
-        let calls = self.calls_of(span);
-        if calls.is_empty() {
-            return;
-        }
-        let passed_on = |call: &CallSeen| {
-            call.class == PeerClass::Service && call.path_hash == span.path_hash && span.path_hash != 0
-        };
-        let evidence = &mut self.members.get_mut(member).evidence;
-        if calls.iter().all(passed_on) {
-            evidence.proxied += 1.0;
-        } else {
-            evidence.worked += 1.0;
-        }
-        for (index, call) in calls.iter().enumerate() {
-            if call.class == PeerClass::Cache && call.act == Act::Read {
-                let missed = calls[index + 1..]
-                    .iter()
-                    .take_while(|next| !(next.class == PeerClass::Cache && next.act == Act::Read))
-                    .any(|next| next.act == Act::Read);
-                let second = call.end.min(self.newest_second());
-                self.members.get_mut(call.member).lookups.record(second, !missed);
-            }
-        }
-    }
-
-    /// The calls of a request, in the order in which they started.
-    fn calls_of(&self, span: &RecentSpan) -> Vec<CallSeen> {
-        let mut calls = Vec::new();
-        let mut open = vec![*span];
-        let mut looked = 0;
-        while let Some(at) = open.pop() {
-            for (_, child) in self.ring.children(&at) {
-                looked += 1;
-                if looked > SPANS_PER_LOOK {
-                    break;
-                }
-                match self.routes.get(child.route).plan {
-                    Plan::Inside => open.push(*child),
-                    Plan::Call { target, class, act, .. } if act.counts() => calls.push(CallSeen {
-                        start: child.start.0,
-                        end: child.end.second(),
-                        member: target.member,
-                        class,
-                        act,
-                        path_hash: child.path_hash,
-                    }),
-                    _ => {}
-                }
-            }
-        }
-        calls.sort_unstable_by_key(|call| call.start);
-        calls
     }
 
     pub(super) fn tables(&mut self) -> Tables<'_> {
