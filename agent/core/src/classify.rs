@@ -151,7 +151,11 @@ fn queue_call(shape: &SpanShape) -> Option<Subject> {
         (None, None) if shape.messaging_destination.is_some() => "messaging",
         (None, None) if shape.db_queue_work => {
             let system = shape.db_system.as_deref().map_or("redis", vocabulary::db_system);
-            return Some(Subject::Call { peer: queue_peer(shape, system), act: key_value_act(shape) });
+            let name = shape.messaging_destination.as_deref().or(shape.db_collection.as_deref());
+            return Some(Subject::Call {
+                peer: peer(shape, PeerClass::Queue, system, name),
+                act: key_value_act(shape),
+            });
         }
         (None, None) => return None,
     };

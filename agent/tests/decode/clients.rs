@@ -124,6 +124,7 @@ fn node_shows_a_job_queue_only_by_its_keys() {
     );
     assert_eq!(add.db_operation.as_deref(), Some("EVALSHA"));
     assert!(add.db_queue_work);
+    assert_eq!(add.db_collection.as_deref(), Some("thumbnails"));
 }
 
 #[test]

@@ -122,6 +122,8 @@ fn celery_names_no_system_but_is_a_queue_and_a_worker() {
 fn queue_work_on_redis_is_no_cache_work() {
     let add = SpanShape { db_system: text("redis"), db_queue_work: true, ..shape(SpanKind::Client, "evalsha") };
     assert_eq!(called(&add), (PeerClass::Queue, "redis".into(), String::new(), Act::Send));
+    let named = SpanShape { db_collection: text("thumbnails"), ..add.clone() };
+    assert_eq!(called(&named).2, "thumbnails", "keys may say the queue's name");
     let wait = SpanShape { db_operation: text("BRPOP"), ..add };
     assert_eq!(called(&wait).3, Act::Poll);
 }

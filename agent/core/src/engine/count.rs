@@ -32,10 +32,17 @@ impl Engine {
                 }
             }
             Plan::Call { target, class, act, edge, cache_hit } => {
-                if self.is_detail(&span) {
+                let layered = act.counts() && edge.is_some_and(|edge| self.edges.get(edge).is_layered);
+                if self.is_detail(&span) || (layered && self.is_inner_layer(&span)) {
                     self.spans_detail += u64::from(act.counts());
                     SpanState::Skipped
                 } else {
+                    if layered {
+                        self.meet_inner_layers(&span);
+                    }
+                    if act == Act::Poll && class == PeerClass::Queue {
+                        self.count_received(&span, target.member, links);
+                    }
                     self.count_call(&span, route, target, (class, act), edge, cache_hit)
                 }
             }
@@ -130,6 +137,24 @@ impl Engine {
         }
     }
 
+    /// Messages that a poll brought, where the consumer sends no span for what it does with each: the
+    /// poll then links to what produced them, and they are out of the queue when it ends.
+    fn count_received(&mut self, span: &RecentSpan, queue: MemberId, links: &[SpanLink]) {
+        if self.processes.service_of(ProcessId(span.process)).processes.is_some() {
+            return;
+        }
+        let Some(count) = self.count_of(span, false) else { return };
+        for link in links {
+            let sent = self.ring.find(link.trace, link.span).map(|(_, producer)| *producer);
+            let flow = self.members.get_mut(queue).flow.get_or_insert_default();
+            flow.done(count.second, count.weight);
+            if let Some(producer) = sent.filter(|producer| producer.kind == SpanKind::Producer) {
+                let nanos = span.end.nanos_since(producer.end);
+                flow.waits.record(Count { nanos, bucket: Bucket::of_nanos(nanos), error: false, ..count });
+            }
+        }
+    }
+
     fn count_call(
         &mut self,
         span: &RecentSpan,
@@ -176,7 +201,8 @@ impl Engine {
 
     /// Whether a call is transport detail of another call that its process was making.
     fn is_detail(&self, span: &RecentSpan) -> bool {
-        let Plan::Call { target: inner, class: inner_class, .. } = self.routes.get(span.route).plan else {
+        let Plan::Call { target: inner, class: inner_class, act: inner_act, .. } = self.routes.get(span.route).plan
+        else {
             return false;
         };
         let mut at = *span;
@@ -188,12 +214,53 @@ impl Engine {
             match self.routes.get(parent.route).plan {
                 Plan::Inside => at = *parent,
                 Plan::Entry { .. } => return false,
+                // A request to a store within the opening of its connection, which some clients leave as
+                // the parent of what follows, is a request all the same.
+                Plan::Call { class: outer_class, act: Act::Housekeeping, .. }
+                    if inner_act.counts() && inner_class == outer_class =>
+                {
+                    at = *parent;
+                }
                 Plan::Call { target: outer, class: outer_class, .. } => {
                     return outer.member == inner.member || absorbs(outer_class, inner_class);
                 }
             }
         }
         false
+    }
+
+    /// Whether a call is shown once more, from above, by another instrumentation of its process: a
+    /// mapper and the driver beneath it, side by side under one parent, one within the other in time.
+    fn is_inner_layer(&self, span: &RecentSpan) -> bool {
+        self.layers(span).any(|(_, other)| other.holds_in_time(span))
+    }
+
+    /// Takes back what was counted of the layers beneath a call before it came itself.
+    fn meet_inner_layers(&mut self, span: &RecentSpan) {
+        let counted =
+            |(_, other): &(Place, &RecentSpan)| other.state == SpanState::Counted && span.holds_in_time(other);
+        let inner: Vec<(Place, RecentSpan)> =
+            self.layers(span).filter(counted).map(|(place, other)| (place, *other)).collect();
+        for (place, other) in inner {
+            self.retract(&other);
+            self.ring.set_state(place, SpanState::Skipped);
+        }
+    }
+
+    /// The spans beside a call that another instrumentation made for the same act on the same peer.
+    fn layers<'e>(&'e self, span: &RecentSpan) -> impl Iterator<Item = (Place, &'e RecentSpan)> + use<'e> {
+        let (span, own) = (*span, *self.routes.get(span.route));
+        let siblings = span.parent.is_some().then(|| self.ring.siblings(&span));
+        siblings.into_iter().flatten().take(SPANS_PER_LOOK).filter(move |(_, other)| {
+            let route = self.routes.get(other.route);
+            let same = match (route.plan, own.plan) {
+                (Plan::Call { target: one, act, .. }, Plan::Call { target: other, act: own_act, .. }) => {
+                    one.member == other.member && act == own_act
+                }
+                _ => false,
+            };
+            same && route.scope != own.scope && other.process == span.process && other.parent == span.parent
+        })
     }
 
     /// Puts right what was counted of children before their parent came.

@@ -34,6 +34,10 @@ pub(crate) struct Edge {
     pub(crate) to: MemberId,
     pub(crate) calls: History,
     pub(crate) gaps: Slots,
+    /// Hash of the instrumentation whose spans show these calls.
+    scope: Option<u64>,
+    /// Several instrumentations show these calls: one call may have several spans.
+    pub(crate) is_layered: bool,
 }
 
 /// All edges.
@@ -56,7 +60,14 @@ impl Edges {
             return None;
         }
         let index = self.list.len() as u32;
-        self.list.push(Edge { from, to, calls: History::default(), gaps: Slots::new(1, GAP_SECONDS) });
+        self.list.push(Edge {
+            from,
+            to,
+            calls: History::default(),
+            gaps: Slots::new(1, GAP_SECONDS),
+            scope: None,
+            is_layered: false,
+        });
         self.by_ends.insert((from, to), index);
         Some(index)
     }
@@ -66,6 +77,10 @@ impl Edges {
         self.list.retain(|edge| keep(edge.from, edge.to));
         let ends = self.list.iter().enumerate();
         self.by_ends = ends.map(|(index, edge)| ((edge.from, edge.to), index as u32)).collect();
+    }
+
+    pub(crate) fn get(&self, index: u32) -> &Edge {
+        &self.list[index as usize]
     }
 
     pub(crate) fn get_mut(&mut self, index: u32) -> &mut Edge {
@@ -96,6 +111,11 @@ impl Edges {
 }
 
 impl Edge {
+    /// Takes note of an instrumentation that shows these calls.
+    pub(crate) fn seen_by(&mut self, scope: u64) {
+        self.is_layered |= *self.scope.get_or_insert(scope) != scope;
+    }
+
     /// Counts the gap of one call. A server that took longer than its client measured is clamped to none.
     pub(crate) fn record_gap(&mut self, call: Count, server_nanos: u64) {
         let nanos = call.nanos.saturating_sub(server_nanos);

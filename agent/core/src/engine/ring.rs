@@ -63,6 +63,13 @@ impl RecentSpan {
     pub(super) fn nanos(&self) -> u64 {
         self.end.nanos_since(self.start)
     }
+
+    /// Whether the other span lies within this one in time. Of two with the same times, the one with
+    /// the lesser id holds the other.
+    pub(super) fn holds_in_time(&self, other: &Self) -> bool {
+        let (own, theirs) = ((self.start, self.end), (other.start, other.end));
+        self.start <= other.start && other.end <= self.end && (own != theirs || self.id < other.id)
+    }
 }
 
 /// See the module's text.
@@ -207,7 +214,20 @@ impl Ring {
 
     /// The children that have come so far, newest first.
     pub(super) fn children(&self, span: &RecentSpan) -> impl Iterator<Item = (Place, &RecentSpan)> {
-        let mut next = span.newest_child;
+        self.chain(span.newest_child)
+    }
+
+    /// The span and its siblings that have come so far, newest first, whether their parent came or not.
+    pub(super) fn siblings<'r>(&'r self, span: &RecentSpan) -> impl Iterator<Item = (Place, &'r RecentSpan)> + use<'r> {
+        let newest = match self.parent(span) {
+            Some((_, parent)) => parent.newest_child,
+            None => self.waiting.get(&key(span.trace, span.parent)).copied().unwrap_or(NOWHERE),
+        };
+        self.chain(newest)
+    }
+
+    fn chain(&self, newest: Place) -> impl Iterator<Item = (Place, &RecentSpan)> {
+        let mut next = newest;
         std::iter::from_fn(move || {
             let child = self.get(next)?;
             let place = std::mem::replace(&mut next, child.older_sibling);

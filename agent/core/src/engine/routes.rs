@@ -1,5 +1,7 @@
 //! What is to be done with spans of one shape, worked out once and remembered by its fingerprint.
 
+use std::hash::BuildHasher;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -51,6 +53,8 @@ pub(super) struct Route {
     pub(super) plan: Plan,
     pub(super) kind: SpanKind,
     pub(super) failed: bool,
+    /// Hash of the instrumentation that made the span.
+    pub(super) scope: u64,
 }
 
 /// All routes, by the shape's fingerprint.
@@ -84,7 +88,12 @@ impl Routes {
         if let Some(index) = self.by_fingerprint.get(&shape.fingerprint) {
             return *index;
         }
-        let route = Route { plan: plan(shape, process, tables), kind: shape.kind, failed: classify::failed(shape) };
+        let scope = FixedState::default().hash_one(&shape.scope);
+        let plan = plan(shape, process, tables);
+        if let Plan::Call { edge: Some(edge), .. } = plan {
+            tables.edges.get_mut(edge).seen_by(scope);
+        }
+        let route = Route { plan, kind: shape.kind, failed: classify::failed(shape), scope };
         let index = self.list.len() as u32;
         self.list.push(route);
         self.by_fingerprint.insert(shape.fingerprint, index);

@@ -10,12 +10,16 @@ pub const STATEMENT_BYTES_READ: usize = 4096;
 /// Longest name of a table that is kept.
 const NAME_BYTES: usize = 128;
 
+/// How `BullMQ`'s keys begin; the queue's name follows.
+const QUEUE_KEY: &str = "bull:";
+
 /// What a statement does, to what, and whether a key-value store is used as a queue by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatementSummary {
     /// The verb in upper case, such as `SELECT`, `SELECT FOR UPDATE`, `GET`; `None` if there is none.
     pub operation: Option<String>,
-    /// The first table or collection, without quotes, with its schema if that was written.
+    /// The first table or collection, without quotes, with its schema if that was written; the queue's
+    /// name where the keys of a key-value store say it.
     pub collection: Option<String>,
     /// Keys or commands by which a key-value store serves as a queue.
     pub queue_work: bool,
@@ -50,9 +54,11 @@ fn key_value_summary(statement: &str) -> StatementSummary {
         operation.as_deref(),
         Some("BRPOP" | "BLPOP" | "BLMOVE" | "BRPOPLPUSH" | "BLMPOP" | "XADD" | "XREADGROUP" | "XACK" | "XAUTOCLAIM")
     );
-    let queue_keys = ["bull:", "_kombu", "unacked", "celery"];
+    let queue_keys = [QUEUE_KEY, "_kombu", "unacked", "celery"];
     let queue_work = queue_command || queue_keys.iter().any(|key| statement.contains(key));
-    StatementSummary { operation, collection: None, queue_work }
+    let collection = statement.split_once(QUEUE_KEY).map(|(_, after)| super::cut(after, NAME_BYTES));
+    let collection = collection.and_then(|after| after.split([':', ' ', '"']).next()).filter(|name| !name.is_empty());
+    StatementSummary { operation, collection: collection.map(str::to_owned), queue_work }
 }
 
 /// A JSON document as clients of `MongoDB` send: the first key is the verb, its text the collection.
@@ -326,6 +332,15 @@ mod tests {
             assert_eq!(summary.collection.as_deref().unwrap_or(""), collection, "{statement}");
             assert!(!summary.queue_work);
         }
+    }
+
+    #[test]
+    fn a_queues_name_is_read_from_its_keys() {
+        let name = |statement| statement_summary("redis", statement).collection;
+        assert_eq!(name("evalsha 6f1e 7 bull:thumbnails:wait bull:thumbnails:paused").as_deref(), Some("thumbnails"));
+        assert_eq!(name("xadd bull:mails:events * a b").as_deref(), Some("mails"));
+        assert_eq!(name("get bull:"), None);
+        assert_eq!(name("get content:1"), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) struct Sent {
     service: String,
     shape: SpanShape,
     pub(super) span: Span,
-    link: Option<SpanLink>,
+    pub(super) link: Option<SpanLink>,
 }
 
 impl System {
