@@ -7,6 +7,7 @@
 //! counted with its family around it. What arrives later is put right by whichever half comes second.
 
 mod count;
+mod detail;
 mod edges;
 mod history;
 mod inferred;

@@ -11,10 +11,8 @@ use crate::distribution::Bucket;
 use crate::observation::{Span, SpanKind, SpanLink};
 use crate::slots::Count;
 
-/// How far up a span's ancestors are asked whether it is detail of their call.
-const ANCESTORS: usize = 4;
-/// How many children that came before their parent are put right.
-const CHILDREN_MET: usize = 64;
+/// How many children that came before their parent are put right, or siblings compared.
+pub(super) const CHILDREN_MET: usize = 64;
 
 impl Engine {
     /// Counts one span that is in the ring already. `had_children`: some of its children came in an
@@ -199,70 +197,6 @@ impl Engine {
             && self.processes.service_of(ProcessId(span.process)).processes.is_some()
     }
 
-    /// Whether a call is transport detail of another call that its process was making.
-    fn is_detail(&self, span: &RecentSpan) -> bool {
-        let Plan::Call { target: inner, class: inner_class, act: inner_act, .. } = self.routes.get(span.route).plan
-        else {
-            return false;
-        };
-        let mut at = *span;
-        for _ in 0..ANCESTORS {
-            let Some((_, parent)) = self.ring.parent(&at) else { return false };
-            if parent.process != span.process {
-                return false;
-            }
-            match self.routes.get(parent.route).plan {
-                Plan::Inside => at = *parent,
-                Plan::Entry { .. } => return false,
-                // A request to a store within the opening of its connection, which some clients leave as
-                // the parent of what follows, is a request all the same.
-                Plan::Call { class: outer_class, act: Act::Housekeeping, .. }
-                    if inner_act.counts() && inner_class == outer_class =>
-                {
-                    at = *parent;
-                }
-                Plan::Call { target: outer, class: outer_class, .. } => {
-                    return outer.member == inner.member || absorbs(outer_class, inner_class);
-                }
-            }
-        }
-        false
-    }
-
-    /// Whether a call is shown once more, from above, by another instrumentation of its process: a
-    /// mapper and the driver beneath it, side by side under one parent, one within the other in time.
-    fn is_inner_layer(&self, span: &RecentSpan) -> bool {
-        self.layers(span).any(|(_, other)| other.holds_in_time(span))
-    }
-
-    /// Takes back what was counted of the layers beneath a call before it came itself.
-    fn meet_inner_layers(&mut self, span: &RecentSpan) {
-        let counted =
-            |(_, other): &(Place, &RecentSpan)| other.state == SpanState::Counted && span.holds_in_time(other);
-        let inner: Vec<(Place, RecentSpan)> =
-            self.layers(span).filter(counted).map(|(place, other)| (place, *other)).collect();
-        for (place, other) in inner {
-            self.retract(&other);
-            self.ring.set_state(place, SpanState::Skipped);
-        }
-    }
-
-    /// The spans beside a call that another instrumentation made for the same act on the same peer.
-    fn layers<'e>(&'e self, span: &RecentSpan) -> impl Iterator<Item = (Place, &'e RecentSpan)> + use<'e> {
-        let (span, own) = (*span, *self.routes.get(span.route));
-        let siblings = span.parent.is_some().then(|| self.ring.siblings(&span));
-        siblings.into_iter().flatten().take(SPANS_PER_LOOK).filter(move |(_, other)| {
-            let route = self.routes.get(other.route);
-            let same = match (route.plan, own.plan) {
-                (Plan::Call { target: one, act, .. }, Plan::Call { target: other, act: own_act, .. }) => {
-                    one.member == other.member && act == own_act
-                }
-                _ => false,
-            };
-            same && route.scope != own.scope && other.process == span.process && other.parent == span.parent
-        })
-    }
-
     /// Puts right what was counted of children before their parent came.
     fn meet_children(&mut self, span: &RecentSpan) {
         let children: Vec<(Place, RecentSpan)> =
@@ -283,7 +217,7 @@ impl Engine {
         }
     }
 
-    fn retract(&mut self, span: &RecentSpan) {
+    pub(super) fn retract(&mut self, span: &RecentSpan) {
         let route = *self.routes.get(span.route);
         let (Plan::Call { target, act, edge, .. }, Some(count)) = (route.plan, self.count_of(span, route.failed))
         else {
@@ -345,11 +279,6 @@ impl Engine {
             now: self.now,
         }
     }
-}
-
-/// Whether a call of class `inner` under one of class `outer` is how the outer one was carried.
-fn absorbs(outer: PeerClass, inner: PeerClass) -> bool {
-    inner == PeerClass::Service || outer == inner || (outer == PeerClass::Queue && inner == PeerClass::Cache)
 }
 
 /// How many requests a span stands for, as a whole number: its fraction is rounded up or down by the
