@@ -60,6 +60,7 @@ pub struct Agent {
     addresses: Addresses,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    finish: watch::Sender<bool>,
     engine: std::thread::JoinHandle<()>,
 }
 
@@ -95,8 +96,9 @@ impl Agent {
         intake.counters().listening_on(format!("http {}", addresses.otlp_http));
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let (stop, stopped) = watch::channel(false);
-        let engine = engine::start(options.config, outlet, intake.clone(), publish, stopped.clone())
-            .map_err(AgentError::Thread)?;
+        let (finish, finished) = watch::channel(false);
+        let engine =
+            engine::start(options.config, outlet, intake.clone(), publish, finished).map_err(AgentError::Thread)?;
 
         let mut tasks = JoinSet::new();
         let receiver = Receiver::new(intake.clone(), options.limits);
@@ -121,7 +123,7 @@ impl Agent {
             });
         }
         info!(otlp_grpc = %addresses.otlp_grpc, otlp_http = %addresses.otlp_http, "listening");
-        Ok(Self { snapshots, addresses, stop, tasks, engine })
+        Ok(Self { snapshots, addresses, stop, tasks, finish, engine })
     }
 
     /// Where it listens.
@@ -138,6 +140,8 @@ impl Agent {
     pub async fn stop(mut self) -> Arc<Snapshot> {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+        // Only now is nobody left who could acknowledge anything.
+        self.finish.send_replace(true);
         let engine = self.engine;
         if tokio::task::spawn_blocking(move || engine.join().is_err()).await.unwrap_or(true) {
             error!("the engine's thread panicked");

@@ -18,13 +18,14 @@ use crate::intake::{Intake, Outlet};
 /// The longest wait before looking whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Starts the thread. It ends when `stopped` turns true, after what was acknowledged is counted.
+/// Starts the thread. It ends when `finish` turns true or its sender is gone, after what waits is
+/// counted. What is delivered later finds nobody, so those who deliver should have ended before.
 pub(super) fn start(
     config: Config,
     outlet: Outlet,
     intake: Intake,
     publish: watch::Sender<Arc<Snapshot>>,
-    stopped: watch::Receiver<bool>,
+    finish: watch::Receiver<bool>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let mut engine = Engine::new(config, now());
@@ -34,7 +35,7 @@ pub(super) fn start(
         };
         tick(&mut engine);
         let mut next = engine.next_tick(now());
-        while !*stopped.borrow() {
+        while !*finish.borrow() && finish.has_changed().is_ok() {
             let until_tick = Duration::from_nanos(next.nanos_since(now()));
             if let Some(received) = outlet.recv_timeout(until_tick.min(PATIENCE)) {
                 engine.handle(&received.batch, received.received_at);
