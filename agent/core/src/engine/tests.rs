@@ -186,6 +186,8 @@ fn a_services_own_histogram_stands_in_where_no_spans_come() {
     let p95 = quiet.p95_ms.unwrap();
     assert!((20.0..=50.0).contains(&p95), "{p95}");
     assert!(quiet.quantile_error > 0.5, "and says how coarse it is");
+    let instances: Vec<_> = quiet.instances.iter().map(|one| one.requests_per_second.map(f64::round)).collect();
+    assert_eq!(instances, [Some(40.0)], "its instances' figures come from there, too");
 }
 
 #[test]

@@ -81,16 +81,60 @@ fn a_query_under_the_opening_of_its_connection_is_a_request() {
 
 #[test]
 fn messages_leave_the_queue_with_the_poll_that_brought_them_when_nothing_shows_their_processing() {
-    // Node's SQS client: a consumer's only span is "receive", with a link to what produced the message.
+    // Node's SQS client: a consumer's only spans are "receive", with a link to what produced the message,
+    // and the deletion.
     let spans = |system: &mut System| {
         let send = system.span("shop", None, queue_span(SpanKind::Producer), 0, 10);
         let receive = SpanShape { messaging_operation: Some(MessagingOperation::Receive), ..job() };
         let mut receive = system.span("jobs-worker", None, receive, 5, 210);
         receive.link = Some(SpanLink { trace: send.span.trace, span: send.span.id });
-        vec![send, receive]
+        let settle =
+            SpanShape { messaging_operation: Some(MessagingOperation::Settle), ..queue_span(SpanKind::Client) };
+        vec![send, receive, system.span("jobs-worker", None, settle, 230, 240)]
     };
     let snapshot = each_second(spans, |_| ());
     let depth = snapshot.signals.iter().find(|signal| signal.kind == SignalKind::QueueDepth).unwrap();
     assert_eq!((depth.tier.as_str(), depth.value, depth.inferred), ("queue/jobs", Some(0.0), true));
-    assert_eq!(rate(&snapshot, "queue/jobs").round(), 1.0, "a poll is no request");
+    assert_eq!(rate(&snapshot, "queue/jobs").round(), 1.0, "neither a poll nor a settling is a request of the queue");
+    let worker = tier(&snapshot, "worker/jobs-worker");
+    assert_eq!((worker.requests_per_second.map(f64::round), &*worker.kind_reason), (Some(1.0), "takes messages"));
+    assert!(
+        snapshot.edges.iter().any(|edge| edge.from == "queue/jobs" && edge.to == worker.id),
+        "{:?}",
+        snapshot.edges
+    );
+}
+
+#[test]
+fn a_worker_that_talks_to_its_broker_before_its_first_message_is_no_user_of_a_cache() {
+    let mut system = System::new();
+    let keep_going = |system: &mut System| {
+        let shape = SpanShape {
+            kind: SpanKind::Client,
+            name: "EVALSHA".into(),
+            db_system: Some("redis".into()),
+            peer_address: Some("broker".into()),
+            peer_port: 6379,
+            ..SpanShape::default()
+        };
+        let chatter = system.span("jobs-worker", None, shape, 0, 1);
+        system.send_alone(chatter);
+        system.pass_second();
+    };
+    for _ in 0..6 {
+        keep_going(&mut system);
+    }
+    let before = system.snapshot();
+    assert_eq!(tier(&before, "worker/jobs-worker").kind_reason, "works without being asked");
+    for _ in 0..4 {
+        let message = system.span("jobs-worker", None, job(), 0, 40);
+        system.send_alone(message);
+        keep_going(&mut system);
+    }
+    let snapshot = system.snapshot();
+    let worker = tier(&snapshot, "worker/jobs-worker");
+    assert_eq!((&*worker.kind_reason, worker.instances.len()), ("takes messages", 1));
+    assert_eq!(worker.requests_per_second.map(f64::round), Some(1.0), "messages, not what keeps them coming");
+    let cache = snapshot.tiers.iter().find(|tier| tier.id.starts_with("cache/"));
+    assert_eq!(cache.and_then(|cache| cache.requests_per_second).unwrap_or_default(), 0.0);
 }

@@ -169,9 +169,18 @@ impl Engine {
             return None;
         }
         let (from, to) = self.window(member);
-        let slot = instance.seconds.sum(from, to);
         let first = process.first_seen.second().max(from);
         let covered = (to.0 + 1).saturating_sub(first.0).max(1) as f64;
+        let fresh = |report: &&Reported| {
+            report.process == instance.process && self.now.seconds_since(report.to) < REPORT_FRESH_S
+        };
+        let own = match member.reported.iter().rev().find(fresh) {
+            Some(report) if instance.seconds.is_empty() => {
+                let reported = figures(&report.slot, report.to.seconds_since(report.from).max(0.001));
+                InstanceView { p95_ms: reported.p95_ms.filter(|_| report.quantile_error.is_some()), ..reported }
+            }
+            _ => figures(&instance.seconds.sum(from, to), covered),
+        };
         let resource = &process.resource;
         let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
         Some(InstanceView {
@@ -180,7 +189,7 @@ impl Engine {
             region: owned(&resource.region),
             version: owned(&resource.version),
             silent_for_s: process.silent_for_s(self.now),
-            ..figures(&slot, covered)
+            ..own
         })
     }
 
