@@ -3,7 +3,7 @@
 use super::queue_span;
 use super::scenario::{Sent, System, db, tier};
 use crate::observation::{MessagingOperation, SpanKind, SpanLink, SpanShape};
-use crate::snapshot::{SignalKind, Snapshot};
+use crate::snapshot::{FiguresFrom, SignalKind, Snapshot};
 
 const PRIMARY: &str = "db-primary/orders@db1:5432";
 
@@ -137,4 +137,46 @@ fn a_worker_that_talks_to_its_broker_before_its_first_message_is_no_user_of_a_ca
     assert_eq!(worker.requests_per_second.map(f64::round), Some(1.0), "messages, not what keeps them coming");
     let cache = snapshot.tiers.iter().find(|tier| tier.id.starts_with("cache/"));
     assert_eq!(cache.and_then(|cache| cache.requests_per_second).unwrap_or_default(), 0.0);
+}
+
+#[test]
+fn what_a_sampled_service_calls_is_sampled_too_and_tells_no_depth() {
+    let mut system = System::new();
+    for second in 1..40_u64 {
+        let app = system.span("shop", None, SpanShape { kind: SpanKind::Server, ..SpanShape::default() }, 0, 15);
+        let send = system.span("shop", Some(&app), queue_span(SpanKind::Producer), 1, 10);
+        let work = system.span("jobs-worker", None, job(), 20, 60);
+        let update = system.span("jobs-worker", Some(&work), db("db1", "UPDATE"), 30, 40);
+        system.send(vec![update, work, send, app]);
+        system.histogram("shop", "http.server.request.duration", "s", &[0.01, 0.02], &[0, second * 4, 0]);
+        system.pass_second();
+    }
+    let snapshot = system.snapshot();
+    assert_eq!(tier(&snapshot, "app/shop").requests_per_second.map(f64::round), Some(4.0));
+    for id in ["queue/jobs", "worker/jobs-worker", PRIMARY] {
+        assert!(tier(&snapshot, id).sampling_unknown, "{id}");
+    }
+    let depth = snapshot.signals.iter().find(|signal| signal.kind == SignalKind::QueueDepth).unwrap();
+    assert_eq!((depth.tier.as_str(), depth.value), ("queue/jobs", None));
+    assert!(depth.hint.as_deref().is_some_and(|hint| hint.contains("sampled")));
+}
+
+#[test]
+fn a_sudden_rise_of_the_load_is_not_taken_for_sampling() {
+    let mut system = System::new();
+    let mut requests = 0;
+    for second in 1..60_u64 {
+        for _ in 0..if second < 50 { 1 } else { 100 } {
+            let span = system.span("shop", None, SpanShape { kind: SpanKind::Server, ..SpanShape::default() }, 0, 15);
+            system.send_alone(span);
+            requests += 1;
+        }
+        system.histogram("shop", "http.server.request.duration", "s", &[0.01, 0.02], &[0, requests, 0]);
+        system.pass_second();
+        if second > 10 {
+            let snapshot = system.snapshot();
+            let shop = tier(&snapshot, "app/shop");
+            assert_eq!((shop.sampled_ratio, shop.figures_from), (None, FiguresFrom::OwnSpans), "second {second}");
+        }
+    }
 }
