@@ -56,9 +56,7 @@ pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::
 /// Reads the token from its file, or else from `TIERTOP_FEED_TOKEN`.
 pub fn token(file: Option<&PathBuf>) -> Result<Option<Token>> {
     if let Some(file) = file {
-        return Token::from_file(file)
-            .map(Some)
-            .wrap_err_with(|| format!("cannot read the token in {}", file.display()));
+        return Token::from_file(file).map(Some).wrap_err("no token");
     }
     match std::env::var("TIERTOP_FEED_TOKEN") {
         Ok(text) => Token::new(&text).map(Some).wrap_err("TIERTOP_FEED_TOKEN is no token"),

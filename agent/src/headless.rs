@@ -1,5 +1,6 @@
 //! Running an agent without a screen, until a signal says stop.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use color_eyre::eyre::{Result, WrapErr};
@@ -13,7 +14,8 @@ use crate::args::AgentArgs;
 /// Runs until SIGINT or SIGTERM. Logs go to stderr, by `RUST_LOG`.
 pub fn run(args: AgentArgs) -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::env::var("NO_COLOR").unwrap_or_default().is_empty() && std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     let options = args.headless()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().wrap_err("cannot start")?;
     runtime.block_on(async {

@@ -13,14 +13,15 @@
 //! knows nothing of who listens.
 //!
 //! [`Demo::start`] runs the system, [`load::run`] puts load on it, [`fault::play`] makes trouble in
-//! it, and [`node::run`] is what the host's binary runs in the processes that the demo starts.
+//! it, [`play::PlayArgs::play`] does both as the command line says, and [`node::run`] is what the
+//! host's binary runs in the processes that the demo starts.
 
 mod clients;
 mod demo;
-pub mod duration;
 pub mod fault;
 pub mod load;
 pub mod node;
+pub mod play;
 mod service;
 mod settings;
 mod store;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::Result;
 use commands::{attach, watch};
+use tiertop::report;
 use tiertop_agent::args::AgentArgs;
 
 /// top for tiered systems: which tier holds the system back, and what to do about it.
@@ -42,9 +43,12 @@ enum Command {
     Fixture(fixture_command::Arguments),
 }
 
-fn main() -> Result<ExitCode> {
-    tiertop::report::install()?;
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    let ended = report::install().and_then(|()| run(Arguments::parse()));
+    report::exit_code(ended)
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         None => commands::block_on(watch::run(arguments.watch)),
         Some(Command::Attach(arguments)) => commands::block_on(attach::run(arguments)),

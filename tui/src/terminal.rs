@@ -8,7 +8,6 @@ use std::io::{self, IsTerminal, Stdout, stdin, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use color_eyre::Section;
 use color_eyre::eyre::{Result, WrapErr, eyre};
 use crossterm::cursor::{Hide, Show};
 use crossterm::execute;
@@ -41,13 +40,21 @@ pub enum Control {
     Suspend,
 }
 
+/// Fails where there is no terminal, and names the flag to use instead. What is slow to start asks
+/// this first.
+pub fn needed(instead: &str) -> Result<()> {
+    if stdin().is_terminal() && stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(eyre!(
+        "there is no terminal to draw on\n\
+         where input or output is a pipe or a file, use {instead} for one snapshot as text, with --json as JSON"
+    ))
+}
+
 /// Takes the terminal, or says what to do where there is none.
 pub fn take() -> Result<Taken> {
-    if !(stdin().is_terminal() && stdout().is_terminal()) {
-        return Err(eyre!("there is no terminal to draw on")).suggestion(
-            "where input or output is a pipe or a file, use --once for one snapshot as text, with --json as JSON",
-        );
-    }
+    needed("--once")?;
     // With NO_COLOR set crossterm swallows its own reset, and bold and reversed text never ends.
     // The theme without colours is how NO_COLOR is honoured here.
     force_color_output(true);

@@ -7,10 +7,12 @@
 //! counted with its family around it. What arrives later is put right by whichever half comes second.
 
 mod count;
+mod detail;
 mod edges;
 mod history;
 mod inferred;
 mod learn;
+mod look;
 mod members;
 mod metrics;
 mod processes;

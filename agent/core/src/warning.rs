@@ -6,8 +6,8 @@
 //! for a tier is the median of the last five minutes, less the last half minute; while a warning is
 //! open on it, what was usual before stays the measure.
 //!
-//! A tier that is slow because one that it calls is slow gets no warning of its own: it is named in
-//! the evidence of the one that it waits for.
+//! A tier that is slow because of another gets no warning of its own: it is named in the evidence of
+//! the one that it waits for.
 
 mod findings;
 mod rules;
@@ -29,6 +29,9 @@ const ENDED_SHOWN_FOR_MS: u64 = 300_000;
 const ENDED_KEPT: usize = 20;
 /// A warning that was explained by a deeper one stays out of sight for so long after.
 const HIDDEN_FOR_MS: u64 = 15_000;
+
+/// How the line of evidence begins that names the tiers which are slow because of this one.
+const VICTIMS: &str = "slow with it: ";
 
 /// The state of all warnings.
 #[derive(Debug, Default)]
@@ -129,45 +132,49 @@ impl Warnings {
         }
     }
 
-    /// Hides a latency or error warning of a tier that calls, by whatever way, a tier with the same one.
+    /// Hides a latency or error warning that another open warning accounts for, and names its tier in
+    /// the evidence of that other one. A warning accounts for
+    /// 1. the same one on tiers that call its tier, by whatever way;
+    /// 2. if its rule slows others, any such one on its callers and on what else they call.
     fn explain(&mut self, snapshot: &Snapshot, now_ms: u64) {
-        let spreading = |subject: &Subject| RULES[subject.0].spreads;
-        let open: Vec<(Subject, String, String)> = self
+        let open: Vec<(Subject, &Rule, String)> = self
             .states
             .iter()
-            .filter(|(subject, _)| spreading(subject))
             .filter_map(|(subject, state)| {
-                state.open.as_ref().map(|open| (subject.clone(), open.rule.clone(), open.tier.clone()))
+                Some((subject.clone(), &RULES[subject.0], state.open.as_ref()?.tier.clone()))
             })
             .collect();
-        // The tiers with the same warning that a tier calls, by whatever way.
-        let below: Vec<Vec<&str>> = open
-            .iter()
-            .map(|(_, rule, tier)| {
-                let below = reachable(snapshot, tier);
-                let same = open.iter().filter(|(_, other_rule, other)| other_rule == rule && other != tier);
-                same.map(|(.., other)| other.as_str()).filter(|other| below.contains(other)).collect()
-            })
-            .collect();
-        let is_cause =
-            |tier: &str| open.iter().zip(&below).any(|((.., other), below)| other == tier && below.is_empty());
-        let mut callers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for ((subject, _, tier), below) in open.iter().zip(&below) {
-            // Tiers that call each other in a ring have no deepest: all of them are shown.
-            if let Some(cause) = below.iter().find(|other| is_cause(other)) {
-                callers.entry(cause).or_default().push(tier);
-                if let Some(state) = self.states.get_mut(subject) {
-                    state.explained_ms = Some(now_ms);
-                }
+        let below: BTreeMap<&str, BTreeSet<&str>> =
+            snapshot.tiers.iter().map(|tier| (tier.id.as_str(), reachable(snapshot, &tier.id))).collect();
+        let calls = |from: &str, to: &str| below.get(from).is_some_and(|below| below.contains(to));
+        let shares_a_caller = |one: &str, other: &str| {
+            below.keys().any(|caller| calls(caller, one) && (*caller == other || calls(caller, other)))
+        };
+        let accounts_for = |cause: &(Subject, &Rule, String), effect: &(Subject, &Rule, String)| {
+            let deeper = cause.1.name == effect.1.name && calls(&effect.2, &cause.2) && !calls(&cause.2, &effect.2);
+            let slows = cause.1.slows_others && shares_a_caller(&cause.2, &effect.2);
+            cause.2 != effect.2 && effect.1.spreads && (deeper || slows)
+        };
+        let mut victims: BTreeMap<&Subject, Vec<&str>> = BTreeMap::new();
+        let mut explained: Vec<&Subject> = Vec::new();
+        for effect in &open {
+            let causes = || open.iter().filter(|cause| accounts_for(cause, effect));
+            // The first of the chain: a cause that nothing else accounts for.
+            let root = causes().find(|cause| !open.iter().any(|other| accounts_for(other, cause)));
+            if let Some(cause) = root.or_else(|| causes().next()) {
+                victims.entry(&cause.0).or_default().push(&effect.2);
+                explained.push(&effect.0);
             }
         }
-        for (subject, _, tier) in &open {
-            let waiting = callers.get(tier.as_str());
-            if let (Some(waiting), Some(open)) =
-                (waiting, self.states.get_mut(subject).and_then(|state| state.open.as_mut()))
-            {
-                open.evidence.retain(|line| !line.starts_with("waiting for it: "));
-                open.evidence.push(format!("waiting for it: {}", waiting.join(", ")));
+        for subject in explained {
+            if let Some(state) = self.states.get_mut(subject) {
+                state.explained_ms = Some(now_ms);
+            }
+        }
+        for (subject, tiers) in victims {
+            if let Some(open) = self.states.get_mut(subject).and_then(|state| state.open.as_mut()) {
+                open.evidence.retain(|line| !line.starts_with(VICTIMS));
+                open.evidence.push(format!("{VICTIMS}{}", tiers.join(", ")));
             }
         }
     }

@@ -137,7 +137,7 @@ fn a_load_without_failures_is_reported_and_bad_arguments_say_what_to_do() {
     assert!(text.contains(" 0 failed, 0 timed out"), "{text}");
 
     for (arguments, expected) in [
-        (["--duration", "20"], "write 20s, 5m or 1h"),
+        (["--duration", "20"], "time unit needed"),
         (["--rate", "-1"], "try --rate 80"),
         (["--otlp-endpoint", "localhost 4317"], "try --otlp-endpoint http://127.0.0.1:4317"),
         (["--fault", "flood"], "replica-lag, cache-flush, worker-loss"),

@@ -50,15 +50,15 @@ pub(crate) async fn run(args: AttachArgs) -> Result<ExitCode> {
             }
         };
     }
-    let exit = run::run(args.screen.options(label), updates_of_feed(client::watch(options))).await?;
+    let address = options.address.to_string();
+    let exit = run::run(args.screen.options(label), updates_of_feed(client::watch(options), address)).await?;
     Ok(ExitCode::from(exit.code()))
 }
 
 /// What the feed's client tells, in the screen's words.
-fn updates_of_feed(mut events: Receiver<FeedEvent>) -> Receiver<SourceUpdate> {
+fn updates_of_feed(mut events: Receiver<FeedEvent>, mut address: String) -> Receiver<SourceUpdate> {
     let (sender, updates) = channel(WAITING_UPDATES);
     tokio::spawn(async move {
-        let mut address = String::new();
         while let Some(event) = events.recv().await {
             let update = match event {
                 FeedEvent::Connecting { attempt, error } => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use color_eyre::eyre::Result;
-use tiertop::run;
 use tiertop::source::SourceLabel;
+use tiertop::{run, terminal};
 use tiertop_agent::agent::Agent;
 use tiertop_agent::args::AgentArgs;
 
@@ -31,6 +31,9 @@ pub(crate) struct WatchArgs {
 }
 
 pub(crate) async fn run(args: WatchArgs) -> Result<ExitCode> {
+    if !args.once {
+        terminal::needed("--once")?;
+    }
     let agent = Agent::start(args.agent.embedded()?)?;
     if args.once {
         let addresses = agent.addresses();

@@ -26,7 +26,9 @@ use crate::widget::paint;
 /// Draws what there is to say while there is nothing to show.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let lines = match (app.status(), app.shown()) {
-        (Status::Connecting { address, attempt, error, .. }, None) => connecting(&address, attempt, error, theme),
+        (Status::Connecting { address, attempt, error, .. }, None) => {
+            connecting(&address, attempt, error, theme, area.width)
+        }
         (Status::Ended(reason), _) => vec![
             (9, Line::styled(" ■ Nothing more will come.", theme.warn)),
             (8, Line::raw(format!(" {reason}"))),
@@ -58,18 +60,20 @@ fn show(mut lines: Worthy, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn connecting(address: &str, attempt: u32, error: Option<String>, theme: &Theme) -> Worthy {
+fn connecting(address: &str, attempt: u32, error: Option<String>, theme: &Theme, columns: u16) -> Worthy {
     let why = error.unwrap_or_else(|| "no answer yet".to_owned());
-    vec![
-        (9, Line::styled(format!(" ○ Connecting to {address}"), theme.warn)),
-        (8, Line::raw(format!(" try {attempt}: {why}"))),
+    let mut lines = vec![(9, Line::styled(format!(" ○ Connecting to {address}"), theme.warn))];
+    let told = format::wrap(&format!("try {attempt}: {why}"), usize::from(columns.saturating_sub(2)));
+    lines.extend(told.into_iter().map(|line| (8, Line::raw(format!(" {line}")))));
+    lines.extend([
         (3, Line::default()),
         (7, Line::raw(" It goes on trying. Is an agent running there?")),
         (3, Line::default()),
         (6, command("tiertop agent", "start one on this machine", theme)),
         (5, command("tiertop attach HOST:PORT", "an agent elsewhere", theme)),
         (4, command("tiertop demo", "a system to look at, nothing else needed", theme)),
-    ]
+    ]);
+    lines
 }
 
 fn waiting(shown: &Snapshot, theme: &Theme) -> Worthy {
@@ -115,7 +119,7 @@ fn waiting(shown: &Snapshot, theme: &Theme) -> Worthy {
     let run = "          opentelemetry-bootstrap -a install && opentelemetry-instrument python";
     lines.push((3, Line::styled(run, theme.dim)));
     lines.push((1, Line::default()));
-    lines.push((6, command("tiertop demo", "or try this: a system to look at, nothing else needed", theme)));
+    lines.push((6, command("tiertop demo", "or try this: a whole system to look at", theme)));
     lines
 }
 

@@ -10,27 +10,9 @@ use crate::classify::{Act, PeerClass};
 use crate::distribution::Bucket;
 use crate::observation::{Span, SpanKind, SpanLink};
 use crate::slots::Count;
-use crate::time::UnixSecond;
 
-/// How far up a span's ancestors are asked whether it is detail of their call.
-const ANCESTORS: usize = 4;
-/// How many SERVER spans a second of one member are looked at for what they did.
-const LOOKS_PER_SECOND: u32 = 25;
-/// How long after it came a SERVER span is looked at: its children may come in later batches.
-const LOOK_AFTER_NANOS: u64 = 1_500_000_000;
-/// How many spans of one request are looked at.
-const SPANS_PER_LOOK: usize = 64;
-
-/// One call that a request made, for telling what the request did.
-#[derive(Clone, Copy)]
-struct CallSeen {
-    start: u64,
-    end: UnixSecond,
-    member: MemberId,
-    class: PeerClass,
-    act: Act,
-    path_hash: u64,
-}
+/// How many children that came before their parent are put right, or siblings compared.
+pub(super) const CHILDREN_MET: usize = 64;
 
 impl Engine {
     /// Counts one span that is in the ring already. `had_children`: some of its children came in an
@@ -121,11 +103,7 @@ impl Engine {
             self.retract_chatter(self.processes.get(ProcessId(span.process)).service);
         }
         self.record(span, target, count);
-        let evidence = &mut self.members.get_mut(target.member).evidence;
-        if evidence.looks < LOOKS_PER_SECOND {
-            evidence.looks += 1;
-            self.looks.push_back((self.now.plus_nanos(LOOK_AFTER_NANOS), place));
-        }
+        self.look_later(place, target.member);
         if let Some(queue) = queue {
             self.count_message(span, queue, edge, count, links);
         } else if let Some((_, parent)) = self.ring.parent(span) {
@@ -135,20 +113,6 @@ impl Engine {
             return SpanState::Unpaired;
         }
         SpanState::Counted
-    }
-
-    /// Looks at the requests that are due, or about to be overwritten in the ring: by now the spans of
-    /// what they did have come, if they come at all.
-    pub(super) fn look_around(&mut self) {
-        while let Some(&(due, place)) = self.looks.front()
-            && (due <= self.now || self.ring.is_aging(place))
-        {
-            self.looks.pop_front();
-            let Some(span) = self.ring.get(place).copied() else { continue };
-            if let Plan::Entry { target, .. } = self.routes.get(span.route).plan {
-                self.look(&span, target.member);
-            }
-        }
     }
 
     /// A message that was done: out of the queue, with how long it waited where the producer is known.
@@ -272,74 +236,10 @@ impl Engine {
         }
     }
 
-    /// Whether a call is transport detail of another call that its process was making.
-    fn is_detail(&self, span: &RecentSpan) -> bool {
-        let Plan::Call { target: inner, class: inner_class, act: inner_act, .. } = self.routes.get(span.route).plan
-        else {
-            return false;
-        };
-        let mut at = *span;
-        for _ in 0..ANCESTORS {
-            let Some((_, parent)) = self.ring.parent(&at) else { return false };
-            if parent.process != span.process {
-                return false;
-            }
-            match self.routes.get(parent.route).plan {
-                Plan::Inside => at = *parent,
-                Plan::Entry { .. } => return false,
-                // A request to a store within the opening of its connection, which some clients leave as
-                // the parent of what follows, is a request all the same.
-                Plan::Call { class: outer_class, act: Act::Housekeeping, .. }
-                    if inner_act.counts() && inner_class == outer_class =>
-                {
-                    at = *parent;
-                }
-                Plan::Call { target: outer, class: outer_class, .. } => {
-                    return outer.member == inner.member || absorbs(outer_class, inner_class);
-                }
-            }
-        }
-        false
-    }
-
-    /// Whether a call is shown once more, from above, by another instrumentation of its process: a
-    /// mapper and the driver beneath it, side by side under one parent, one within the other in time.
-    fn is_inner_layer(&self, span: &RecentSpan) -> bool {
-        self.layers(span).any(|(_, other)| other.holds_in_time(span))
-    }
-
-    /// Takes back what was counted of the layers beneath a call before it came itself.
-    fn meet_inner_layers(&mut self, span: &RecentSpan) {
-        let counted =
-            |(_, other): &(Place, &RecentSpan)| other.state == SpanState::Counted && span.holds_in_time(other);
-        let inner: Vec<(Place, RecentSpan)> =
-            self.layers(span).filter(counted).map(|(place, other)| (place, *other)).collect();
-        for (place, other) in inner {
-            self.spans_detail += u64::from(self.retract(&other));
-            self.ring.set_state(place, SpanState::Skipped);
-        }
-    }
-
-    /// The spans beside a call that another instrumentation made for the same act on the same peer.
-    fn layers<'e>(&'e self, span: &RecentSpan) -> impl Iterator<Item = (Place, &'e RecentSpan)> + use<'e> {
-        let (span, own) = (*span, *self.routes.get(span.route));
-        let siblings = span.parent.is_some().then(|| self.ring.siblings(&span));
-        siblings.into_iter().flatten().take(SPANS_PER_LOOK).filter(move |(_, other)| {
-            let route = self.routes.get(other.route);
-            let same = match (route.plan, own.plan) {
-                (Plan::Call { target: one, act, .. }, Plan::Call { target: other, act: own_act, .. }) => {
-                    one.member == other.member && act == own_act
-                }
-                _ => false,
-            };
-            same && route.scope != own.scope && other.process == span.process && other.parent == span.parent
-        })
-    }
-
     /// Puts right what was counted of children before their parent came.
     fn meet_children(&mut self, span: &RecentSpan) {
         let children: Vec<(Place, RecentSpan)> =
-            self.ring.children(span).take(SPANS_PER_LOOK).map(|(place, child)| (place, *child)).collect();
+            self.ring.children(span).take(CHILDREN_MET).map(|(place, child)| (place, *child)).collect();
         for (place, child) in children {
             match self.routes.get(child.route).plan {
                 Plan::Entry { target, .. } if child.state == SpanState::Unpaired => {
@@ -357,7 +257,7 @@ impl Engine {
     }
 
     /// Takes back a call that was counted; `false` if its second is closed.
-    fn retract(&mut self, span: &RecentSpan) -> bool {
+    pub(super) fn retract(&mut self, span: &RecentSpan) -> bool {
         let route = *self.routes.get(span.route);
         let (Plan::Call { target, act, edge, .. }, Some(count)) = (route.plan, self.count_of(span, route.failed))
         else {
@@ -410,62 +310,6 @@ impl Engine {
         }
     }
 
-    /// Looks at what a request did: passed it on, or worked; and what its cache reads found.
-    fn look(&mut self, span: &RecentSpan, member: MemberId) {
-        let calls = self.calls_of(span);
-        if calls.is_empty() {
-            return;
-        }
-        let passed_on = |call: &CallSeen| {
-            call.class == PeerClass::Service && call.path_hash == span.path_hash && span.path_hash != 0
-        };
-        let evidence = &mut self.members.get_mut(member).evidence;
-        if calls.iter().all(passed_on) {
-            evidence.proxied += 1.0;
-        } else {
-            evidence.worked += 1.0;
-        }
-        for (index, call) in calls.iter().enumerate() {
-            if call.class == PeerClass::Cache && call.act == Act::Read {
-                let missed = calls[index + 1..]
-                    .iter()
-                    .take_while(|next| !(next.class == PeerClass::Cache && next.act == Act::Read))
-                    .any(|next| next.act == Act::Read);
-                let second = call.end.min(self.newest_second());
-                self.members.get_mut(call.member).lookups.record(second, !missed);
-            }
-        }
-    }
-
-    /// The calls of a request, in the order in which they started.
-    fn calls_of(&self, span: &RecentSpan) -> Vec<CallSeen> {
-        let mut calls = Vec::new();
-        let mut open = vec![*span];
-        let mut looked = 0;
-        while let Some(at) = open.pop() {
-            for (_, child) in self.ring.children(&at) {
-                looked += 1;
-                if looked > SPANS_PER_LOOK {
-                    break;
-                }
-                match self.routes.get(child.route).plan {
-                    Plan::Inside => open.push(*child),
-                    Plan::Call { target, class, act, .. } if act.counts() => calls.push(CallSeen {
-                        start: child.start.0,
-                        end: child.end.second(),
-                        member: target.member,
-                        class,
-                        act,
-                        path_hash: child.path_hash,
-                    }),
-                    _ => {}
-                }
-            }
-        }
-        calls.sort_unstable_by_key(|call| call.start);
-        calls
-    }
-
     pub(super) fn tables(&mut self) -> Tables<'_> {
         Tables {
             processes: &mut self.processes,
@@ -475,11 +319,6 @@ impl Engine {
             now: self.now,
         }
     }
-}
-
-/// Whether a call of class `inner` under one of class `outer` is how the outer one was carried.
-fn absorbs(outer: PeerClass, inner: PeerClass) -> bool {
-    inner == PeerClass::Service || outer == inner || (outer == PeerClass::Queue && inner == PeerClass::Cache)
 }
 
 /// How many requests a span stands for, as a whole number: its fraction is rounded up or down by the

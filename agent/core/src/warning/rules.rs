@@ -25,6 +25,9 @@ pub struct Rule {
     pub for_good: &'static str,
     /// Callers of the tier show it too: only the deepest tier is warned of.
     pub spreads: bool,
+    /// While it is open, callers of the tier, and what else they call, may be slow because of it: their
+    /// latency warnings are its evidence.
+    pub slows_others: bool,
     /// Not shown while this other rule is open on the same tier.
     pub unless: Option<&'static str>,
 }
@@ -107,7 +110,7 @@ use TierKind::{
     App, Cache, DbPrimary, DbReplica, Edge, External, Lb, Nosql, ObjectStore, Queue, Warehouse, Web, Worker,
 };
 
-const SLOWER: Watch = Watch::SlowerThanUsual { times: 1.5, critical: 4.0, by_ms: 3.0, at_least: 30.0 };
+const SLOWER: Watch = Watch::SlowerThanUsual { times: 1.6, critical: 4.0, by_ms: 5.0, at_least: 60.0 };
 const FAILING: Watch = Watch::MoreErrorsThanUsual { by: 0.02, critical: 0.2, at_least: 5.0 };
 
 /// A rule on latency for some kinds; the next rows differ in phase and remedy only.
@@ -117,11 +120,12 @@ const fn slower(kinds: &'static [TierKind], phase: Option<Phase>, now: &'static 
         title: "slower than usual",
         kinds,
         watch: SLOWER,
-        raise: (5, 8),
+        raise: (8, 12),
         phase,
         now,
         for_good,
         spreads: true,
+        slows_others: false,
         unless: None,
     }
 }
@@ -137,6 +141,7 @@ const fn failing(kinds: &'static [TierKind], phase: Option<Phase>, now: &'static
         now,
         for_good,
         spreads: true,
+        slows_others: false,
         unless: None,
     }
 }
@@ -156,9 +161,10 @@ pub const RULES: &[Rule] = &[
         },
         raise: (4, 6),
         phase: Some(Phase::DatabaseReads),
-        now: "route reads by lag; stop the long query or batch that holds replay back",
-        for_good: "another or a bigger replica; reports elsewhere; Aurora replicas",
+        now: "route reads by lag; stop the long query that holds replay back",
+        for_good: "another or a bigger replica; reports elsewhere; Aurora",
         spreads: false,
+        slows_others: true,
         unless: None,
     },
     Rule {
@@ -168,9 +174,10 @@ pub const RULES: &[Rule] = &[
         watch: Watch::Falling { signal: SignalKind::CacheHitRatio, by: 0.15, critical: 0.4, at_least_per_second: 2.0 },
         raise: (4, 6),
         phase: Some(Phase::DatabaseReads),
-        now: "was it flushed or restarted? warm it up; coalesce equal misses; watch the database",
-        for_good: "jitter on TTLs, lazy load with write-through, more memory against evictions (ElastiCache)",
+        now: "flushed or restarted? warm it up, coalesce misses, watch the db",
+        for_good: "jitter on TTLs, write-through, memory against evictions",
         spreads: false,
+        slows_others: true,
         unless: None,
     },
     Rule {
@@ -180,9 +187,10 @@ pub const RULES: &[Rule] = &[
         watch: Watch::Low { signal: SignalKind::CacheHitRatio, below: 0.5, critical: 0.2, at_least_per_second: 5.0 },
         raise: (25, 30),
         phase: Some(Phase::DatabaseReads),
-        now: "look at TTLs, key names and evictions: what is read is not what is kept",
-        for_good: "cache the hot reads and sessions (ElastiCache); size memory by the working set",
+        now: "TTLs, keys, evictions: what is read is not what is kept",
+        for_good: "ElastiCache for hot reads; memory by the working set",
         spreads: false,
+        slows_others: true,
         unless: Some("cache-hit-rate-falling"),
     },
     Rule {
@@ -198,9 +206,10 @@ pub const RULES: &[Rule] = &[
         },
         raise: (5, 8),
         phase: Some(Phase::Writes),
-        now: "are the workers alive? add some; park the message that fails again and again",
-        for_good: "scale workers on backlog per instance; dead-letter queue; idempotent workers",
+        now: "workers alive? add some; park the message that keeps failing",
+        for_good: "scale workers on backlog; dead-letter queue; idempotence",
         spreads: false,
+        slows_others: false,
         unless: None,
     },
     Rule {
@@ -216,46 +225,47 @@ pub const RULES: &[Rule] = &[
         },
         raise: (15, 20),
         phase: Some(Phase::Writes),
-        now: "arrivals outrun the workers: add workers, or shed the work of least value",
-        for_good: "scale workers on backlog per instance = acceptable delay / time per message",
+        now: "arrivals outrun workers: add some, or shed the least of value",
+        for_good: "scale on backlog a worker = delay allowed / time a message",
         spreads: false,
+        slows_others: false,
         unless: Some("queue-backlog"),
     },
     slower(
         &[Edge, Lb, Web, App],
         Some(Phase::WebTier),
-        "look for the slow operation and the slow instance; drain that instance; add one",
-        "stateless instances behind a load balancer in two zones; then Auto Scaling on latency or CPU",
+        "find the slow operation or instance; drain it; add one",
+        "stateless instances in two zones behind an ALB; Auto Scaling",
     ),
     slower(
         &[DbPrimary, DbReplica, Warehouse],
         Some(Phase::DatabaseReads),
-        "find the one slow statement; move reads to replicas; stop reports",
-        "an index, a cache for the hot reads (ElastiCache), read replicas, a proxy for connections (RDS Proxy)",
+        "find the one slow statement; reads to replicas; stop reports",
+        "an index, ElastiCache for hot reads, replicas, RDS Proxy",
     ),
     slower(
         &[Cache],
         Some(Phase::DatabaseReads),
         "look for a hot key or a big value; is its memory full?",
-        "near-cache in the application, replicas for hot keys, cluster mode",
+        "near-cache in the app, replicas for hot keys, cluster mode",
     ),
     slower(
         &[ObjectStore],
         Some(Phase::DatabaseReads),
-        "time out and retry with jitter; serve from the cache meanwhile",
-        "a CDN in front, keys spread over prefixes, parallel ranges",
+        "time out and retry with jitter; serve from cache meanwhile",
+        "CloudFront in front, keys over prefixes, parallel ranges",
     ),
     slower(
         &[Nosql],
         Some(Phase::Writes),
-        "is it throttled? raise its capacity; look for a hot partition",
+        "throttled? raise its capacity; look for a hot partition",
         "on-demand capacity, keys that spread, batches",
     ),
     slower(
         &[Queue, Worker],
         Some(Phase::Writes),
         "look at what the worker calls; add workers while it lasts",
-        "scale workers on backlog per instance; split slow work off",
+        "scale workers on backlog; split slow work off",
     ),
     slower(
         &[External],
@@ -266,20 +276,20 @@ pub const RULES: &[Rule] = &[
     failing(
         &[Edge, Lb, Web, App],
         Some(Phase::WebTier),
-        "is an instance or zone gone, or a version new? drain it, or roll back",
-        "health checks over instances in two or more zones; canary deploys",
+        "an instance or zone gone, a new version? drain it, roll back",
+        "ALB health checks over two or more zones; canary deploys",
     ),
     failing(
         &[DbPrimary, DbReplica, Warehouse],
         Some(Phase::WebTier),
-        "is it up, full, or out of connections? serve reads and stale answers meanwhile",
-        "Multi-AZ standby; storage autoscaling; a proxy for connections (RDS Proxy)",
+        "up? full? out of connections? serve reads and stale meanwhile",
+        "Multi-AZ standby; storage autoscaling; RDS Proxy",
     ),
     failing(
         &[Cache, ObjectStore, Nosql, Queue, Worker, External],
         None,
-        "look at what fails, on which operation; retry with backoff; do without it where you can",
-        "timeouts, breakers and dead-letter queues; capacity that follows load",
+        "see which operation fails; retry with backoff; do without it",
+        "timeouts, breakers, dead-letter queues; capacity by load",
     ),
     Rule {
         name: "one-instance-carries-all",
@@ -288,9 +298,10 @@ pub const RULES: &[Rule] = &[
         watch: Watch::OneInstance { share: 0.95, at_least_per_second: 2.0 },
         raise: (8, 10),
         phase: Some(Phase::WebTier),
-        now: "find out why the others get nothing: health checks, a balancer's pinning, a lost zone",
-        for_good: "least-outstanding-requests balancing over healthy instances in two or more zones",
+        now: "why do others get nothing? health checks, pinning, lost zone",
+        for_good: "least outstanding requests over healthy ones in two zones",
         spreads: false,
+        slows_others: false,
         unless: Some("one-zone-carries-all"),
     },
     Rule {
@@ -300,9 +311,10 @@ pub const RULES: &[Rule] = &[
         watch: Watch::OneZone { share: 0.95, at_least_per_second: 2.0 },
         raise: (8, 10),
         phase: Some(Phase::WebTier),
-        now: "is the other zone lost or only left out? look at its instances and health checks",
-        for_good: "cross-zone load balancing; capacity in each zone for the loss of another",
+        now: "other zone lost or left out? look at its instances' health",
+        for_good: "cross-zone balancing; capacity in each for another's loss",
         spreads: false,
+        slows_others: false,
         unless: None,
     },
 ];

@@ -210,7 +210,7 @@ fn each_kind_of_tier_can_be_slower_than_usual() {
         play.seconds(120);
         play.tier(kind).p90_ms = Some(30.0);
         play.tier(kind).p95_ms = Some(50.0);
-        assert_eq!(play.seconds(8), [format!("latency-above-usual {kind}/x")]);
+        assert_eq!(play.seconds(12), [format!("latency-above-usual {kind}/x")]);
         assert_eq!(play.warning("latency-above-usual").evidence[0], "p95 50 ms, usually 20 ms");
     }
 }
@@ -233,9 +233,9 @@ fn the_deepest_slow_tier_is_named_and_its_callers_are_its_evidence() {
         play.tier(kind).p90_ms = Some(80.0);
         play.tier(kind).p95_ms = Some(100.0);
     }
-    assert_eq!(play.seconds(8), ["latency-above-usual db-primary/x"]);
+    assert_eq!(play.seconds(12), ["latency-above-usual db-primary/x"]);
     let evidence = &play.warning("latency-above-usual").evidence;
-    assert_eq!(evidence.last().unwrap(), "waiting for it: app/x, lb/x, web/x");
+    assert_eq!(evidence.last().unwrap(), "slow with it: app/x, lb/x, web/x");
     for kind in [TierKind::Lb, TierKind::Web, TierKind::App, TierKind::DbPrimary] {
         play.tier(kind).p90_ms = Some(10.0);
         play.tier(kind).p95_ms = Some(20.0);
@@ -247,9 +247,25 @@ fn the_deepest_slow_tier_is_named_and_its_callers_are_its_evidence() {
 }
 
 #[test]
+fn a_flushed_cache_accounts_for_its_slow_callers_and_the_database_they_turn_to() {
+    let mut play = Play::new();
+    play.signal(SignalKind::CacheHitRatio, "cache/x", 0.95, 0.0);
+    play.seconds(120);
+    play.signal(SignalKind::CacheHitRatio, "cache/x", 0.4, -0.05);
+    for kind in [TierKind::Lb, TierKind::Web, TierKind::App, TierKind::DbPrimary, TierKind::External] {
+        play.tier(kind).p90_ms = Some(80.0);
+        play.tier(kind).p95_ms = Some(100.0);
+    }
+    let open = play.seconds(15);
+    assert_eq!(open, ["cache-hit-rate-falling cache/x", "latency-above-usual external/x"], "nobody calls both");
+    let evidence = &play.warning("cache-hit-rate-falling").evidence;
+    assert_eq!(evidence.last().unwrap(), "slow with it: app/x, lb/x, web/x, db-primary/x");
+}
+
+#[test]
 fn few_requests_say_nothing_of_latency() {
     let mut play = Play::new();
-    play.tier(TierKind::App).requests_per_second = Some(1.0);
+    play.tier(TierKind::App).requests_per_second = Some(5.0);
     play.seconds(120);
     play.tier(TierKind::App).p90_ms = Some(300.0);
     play.tier(TierKind::App).p95_ms = Some(500.0);
@@ -300,7 +316,10 @@ fn a_tier_that_is_gone_takes_its_warning_with_it() {
 #[test]
 fn every_rule_says_what_to_do() {
     for rule in RULES {
-        assert!(!rule.now.is_empty() && !rule.for_good.is_empty(), "{}", rule.name);
+        for remedy in [rule.now, rule.for_good] {
+            // The banner of an 80-column screen has so much room beside "for good".
+            assert!((10..=66).contains(&remedy.chars().count()), "{}: {remedy}", rule.name);
+        }
         assert!(rule.raise.0 <= rule.raise.1 && rule.raise.1 < 64, "{}", rule.name);
         let is_known = |other| RULES.iter().any(|rule| rule.name == other);
         assert!(rule.unless.is_none_or(is_known), "{}", rule.name);
