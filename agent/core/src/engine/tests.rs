@@ -204,6 +204,7 @@ fn unweighted_sampling_shows_against_the_services_own_counts() {
     assert_eq!(shop.figures_from, FiguresFrom::SpansAndMetrics);
     assert_eq!(shop.requests_per_second.map(f64::round), Some(100.0));
     assert!((0.005..0.02).contains(&shop.sampled_ratio.unwrap()));
+    assert_eq!(shop.instances[0].requests_per_second.map(f64::round), Some(100.0), "as all its instances together");
 }
 
 #[test]

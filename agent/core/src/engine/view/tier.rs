@@ -68,7 +68,7 @@ impl Engine {
             }
         }
         let quantile = |q| slot.latency.quantile_ms(q).filter(|_| readable);
-        let instances = self.instance_views(&members);
+        let instances = self.instance_views(&members, figures_from);
         TierView {
             id: row.id.clone(),
             kind: row.kind,
@@ -128,7 +128,7 @@ impl Engine {
         members.iter().map(rate).sum()
     }
 
-    fn instance_views(&self, members: &[&Member]) -> Vec<InstanceView> {
+    fn instance_views(&self, members: &[&Member], figures_from: FiguresFrom) -> Vec<InstanceView> {
         let mut views = Vec::new();
         for member in members {
             if let Identity::Peer(peer) = member.identity()
@@ -140,14 +140,14 @@ impl Engine {
                 views.push(InstanceView { name: address(peer), ..figures(&slot, covered) });
             }
             for instance in &member.instances {
-                views.extend(self.instance_view(member, instance));
+                views.extend(self.instance_view(member, instance, figures_from));
             }
         }
         views.sort_by(|one, other| (&one.zone, &one.name).cmp(&(&other.zone, &other.name)));
         views
     }
 
-    fn instance_view(&self, member: &Member, instance: &Instance) -> Option<InstanceView> {
+    fn instance_view(&self, member: &Member, instance: &Instance, figures_from: FiguresFrom) -> Option<InstanceView> {
         let process = self.processes.get(instance.process);
         if self.now.seconds_since(process.last_seen) > super::SHOWN_FOR_S as f64 {
             return None;
@@ -158,12 +158,17 @@ impl Engine {
         let fresh = |report: &&Reported| {
             report.process == instance.process && self.now.seconds_since(report.to) < REPORT_FRESH_S
         };
-        let own = match member.reported.iter().rev().find(fresh) {
-            Some(report) if instance.seconds.is_empty() => {
-                let reported = figures(&report.slot, report.to.seconds_since(report.from).max(0.001));
-                InstanceView { p95_ms: reported.p95_ms.filter(|_| report.quantile_error.is_some()), ..reported }
+        let spans = figures(&instance.seconds.sum(from, to), covered);
+        let reported = member.reported.iter().rev().find(fresh).map(|report| {
+            let view = figures(&report.slot, report.to.seconds_since(report.from).max(0.001));
+            InstanceView { p95_ms: view.p95_ms.filter(|_| report.quantile_error.is_some()), ..view }
+        });
+        let own = match (figures_from, reported) {
+            (FiguresFrom::Metrics, Some(reported)) => reported,
+            (FiguresFrom::SpansAndMetrics, Some(reported)) => {
+                InstanceView { requests_per_second: reported.requests_per_second, ..spans }
             }
-            _ => figures(&instance.seconds.sum(from, to), covered),
+            _ => spans,
         };
         let resource = &process.resource;
         let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
