@@ -86,14 +86,16 @@ pub enum Act {
     Send,
     /// A poll for messages, which may wait long: not a request.
     Poll,
-    /// An acknowledgement, connection or other housekeeping: not a request.
+    /// A message acknowledged or deleted after it was done: not a request.
+    Settle,
+    /// A connection or other housekeeping: not a request.
     Housekeeping,
 }
 
 impl Act {
     /// Whether a span of this act counts as a request.
     pub fn counts(self) -> bool {
-        !matches!(self, Self::Poll | Self::Housekeeping)
+        !matches!(self, Self::Poll | Self::Settle | Self::Housekeeping)
     }
 }
 
@@ -162,7 +164,8 @@ fn queue_call(shape: &SpanShape) -> Option<Subject> {
     let act = match (shape.messaging_operation, shape.kind) {
         (Some(MessagingOperation::Send), _) | (None, SpanKind::Producer) => Act::Send,
         (Some(MessagingOperation::Receive), _) | (None, SpanKind::Consumer) => Act::Poll,
-        (Some(MessagingOperation::Settle | MessagingOperation::Process), _) => Act::Housekeeping,
+        (Some(MessagingOperation::Settle), _) => Act::Settle,
+        (Some(MessagingOperation::Process), _) => Act::Housekeeping,
         (None, _) => shape.rpc_method.as_deref().map_or(Act::Housekeeping, vocabulary::aws_queue_act),
     };
     // boto3 tells "send" from "receive" by the call's name alone, on spans that also say messaging.system.

@@ -68,7 +68,7 @@ fn botocore_sqs_calls_are_told_apart_by_their_method() {
         ("SendMessage", Act::Send),
         ("SendMessageBatch", Act::Send),
         ("ReceiveMessage", Act::Poll),
-        ("DeleteMessage", Act::Housekeeping),
+        ("DeleteMessage", Act::Settle),
         ("CreateQueue", Act::Housekeeping),
     ] {
         let span = SpanShape {

@@ -78,6 +78,8 @@ pub(super) fn aws_queue_act(method: &str) -> super::Act {
         Act::Send
     } else if method.starts_with("Receive") || method.starts_with("GetRecords") {
         Act::Poll
+    } else if method.starts_with("DeleteMessage") {
+        Act::Settle
     } else {
         Act::Housekeeping
     }

@@ -2,8 +2,8 @@
 
 use super::Engine;
 use super::edges::Caller;
-use super::members::{Facet, MemberId};
-use super::processes::ProcessId;
+use super::members::{Facet, Identity, MemberId};
+use super::processes::{ProcessId, ServiceId};
 use super::ring::{Place, RecentSpan, SpanState};
 use super::routes::{Plan, Route, Tables, Target};
 use crate::classify::{Act, PeerClass};
@@ -38,8 +38,10 @@ impl Engine {
                     if layered {
                         self.meet_inner_layers(&span);
                     }
-                    if act == Act::Poll && class == PeerClass::Queue {
-                        self.count_received(&span, target.member, links);
+                    match (class, act) {
+                        (PeerClass::Queue, Act::Poll) => self.count_received(&span, target.member, links),
+                        (PeerClass::Queue, Act::Settle) => self.count_settled(&span, target.member),
+                        _ => {}
                     }
                     self.count_call(&span, route, target, (class, act), edge, cache_hit)
                 }
@@ -96,6 +98,10 @@ impl Engine {
         edge: Option<u32>,
     ) -> SpanState {
         let Some(count) = self.count_of(span, route.failed) else { return SpanState::Skipped };
+        let member = self.members.get(target.member);
+        if member.first_second.is_none() && matches!(member.identity(), Identity::Service(_, Facet::Processes)) {
+            self.retract_chatter(self.processes.get(ProcessId(span.process)).service);
+        }
         self.record(span, target, count);
         self.look_later(place, target.member);
         if let Some(queue) = queue {
@@ -153,6 +159,22 @@ impl Engine {
         }
     }
 
+    /// A message that was done by a consumer which sends no span for the doing: its settling, which
+    /// comes once a message, stands for it.
+    fn count_settled(&mut self, span: &RecentSpan, queue: MemberId) {
+        let service = self.processes.service_of(ProcessId(span.process));
+        if span.parent.is_some() || service.processes.is_some() || service.serves.is_some() {
+            return;
+        }
+        self.count_background(span);
+        let service = self.processes.service_of(ProcessId(span.process));
+        let (Some(worker), Some(count)) = (service.background, self.count_of(span, false)) else { return };
+        self.members.get_mut(worker).evidence.settles = true;
+        if let Some(edge) = self.edges.resolve(Caller::Queue(queue), worker, self.config.limits.edges) {
+            self.edges.get_mut(edge).calls.record(count);
+        }
+    }
+
     fn count_call(
         &mut self,
         span: &RecentSpan,
@@ -197,6 +219,23 @@ impl Engine {
             && self.processes.service_of(ProcessId(span.process)).processes.is_some()
     }
 
+    /// Takes back the calls of a service that turned out to keep a broker going, on its first message.
+    fn retract_chatter(&mut self, service: ServiceId) {
+        let chatter: Vec<(Place, RecentSpan)> = self
+            .ring
+            .all()
+            .filter(|(_, span)| span.state == SpanState::Counted && !span.parent.is_some())
+            .filter(|(_, span)| self.processes.get(ProcessId(span.process)).service == service)
+            .filter(|(_, span)| matches!(self.routes.get(span.route).plan, Plan::Call { class: PeerClass::Cache, .. }))
+            .map(|(place, span)| (place, *span))
+            .collect();
+        for (place, span) in chatter {
+            // What is closed stays: it was work of the cache, after all.
+            let _ = self.retract(&span);
+            self.ring.set_state(place, SpanState::Skipped);
+        }
+    }
+
     /// Puts right what was counted of children before their parent came.
     fn meet_children(&mut self, span: &RecentSpan) {
         let children: Vec<(Place, RecentSpan)> =
@@ -208,7 +247,7 @@ impl Engine {
                     self.ring.set_state(place, SpanState::Counted);
                 }
                 Plan::Call { .. } if child.state == SpanState::Counted && self.is_detail(&child) => {
-                    self.retract(&child);
+                    self.spans_detail += u64::from(self.retract(&child));
                     self.ring.set_state(place, SpanState::Skipped);
                 }
                 Plan::Inside if child.process == span.process => self.meet_children(&child),
@@ -217,13 +256,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn retract(&mut self, span: &RecentSpan) {
+    /// Takes back a call that was counted; `false` if its second is closed.
+    pub(super) fn retract(&mut self, span: &RecentSpan) -> bool {
         let route = *self.routes.get(span.route);
         let (Plan::Call { target, act, edge, .. }, Some(count)) = (route.plan, self.count_of(span, route.failed))
         else {
-            return;
+            return false;
         };
-        self.spans_detail += 1;
         let member = self.members.get_mut(target.member);
         member.retract(count, target.instance, target.operation);
         if act == Act::Send
@@ -234,6 +273,7 @@ impl Engine {
         if let Some(edge) = edge {
             self.edges.get_mut(edge).calls.retract(count);
         }
+        true
     }
 
     /// Two halves of a call have met: `caller` is the parent, in another process, of `server`.

@@ -56,7 +56,7 @@ impl Engine {
         let inner: Vec<(Place, RecentSpan)> =
             self.layers(span).filter(counted).map(|(place, other)| (place, *other)).collect();
         for (place, other) in inner {
-            self.retract(&other);
+            self.spans_detail += u64::from(self.retract(&other));
             self.ring.set_state(place, SpanState::Skipped);
         }
     }

@@ -17,8 +17,9 @@ impl Engine {
             self.members.all().map(|(id, member)| (id, self.finding(id, member))).collect();
         for (id, finding) in findings {
             let member = self.members.get_mut(id);
-            if finding.is_none() && member.evidence.is_answered() {
-                // It is another member seen from the outside.
+            let unasked = matches!(member.identity(), Identity::Service(_, Facet::Background));
+            if finding.is_none() && (member.evidence.is_answered() || unasked) {
+                // It is another member seen from the outside, or what a service did before it was asked.
                 member.role = roles::Role::default();
             }
             member.role.learn(finding);
@@ -42,7 +43,8 @@ impl Engine {
             Identity::Service(service, Facet::Background) => {
                 let known = self.processes.get_service(*service);
                 let asked = known.serves.is_some() || known.processes.is_some();
-                (!asked && member.evidence.age_ticks >= 3).then_some((TierKind::Worker, "works without being asked"))
+                let reason = if member.evidence.settles { "takes messages" } else { "works without being asked" };
+                (!asked && member.evidence.age_ticks >= 3).then_some((TierKind::Worker, reason))
             }
             Identity::Peer(_) if member.evidence.is_answered() => None,
             Identity::Peer(peer) => match peer.class {

@@ -235,6 +235,13 @@ impl Ring {
         })
     }
 
+    /// All spans that are there, oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Place, &RecentSpan)> {
+        let len = self.spans.len() as u32;
+        let places = (0..len).map(move |step| Place(self.next.wrapping_sub(len).wrapping_add(step)));
+        places.filter_map(|place| Some((place, self.get(place)?)))
+    }
+
     /// For each span that children wait for: its newest child.
     pub(super) fn awaited(&self) -> impl Iterator<Item = &RecentSpan> {
         self.waiting.values().filter_map(|place| self.get(*place))

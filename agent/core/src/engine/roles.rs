@@ -57,6 +57,8 @@ pub(crate) struct Evidence {
     pub(crate) store: Option<PeerClass>,
     /// The spans carry a CDN's cache status.
     pub(crate) cache_status: bool,
+    /// It acknowledges or deletes messages.
+    pub(crate) settles: bool,
     /// The owner says which kind this is: `tiertop.tier`.
     pub(crate) said: Option<TierKind>,
     /// Statements that only a primary can take, and that did not fail.

@@ -186,6 +186,8 @@ fn a_services_own_histogram_stands_in_where_no_spans_come() {
     let p95 = quiet.p95_ms.unwrap();
     assert!((20.0..=50.0).contains(&p95), "{p95}");
     assert!(quiet.quantile_error > 0.5, "and says how coarse it is");
+    let instances: Vec<_> = quiet.instances.iter().map(|one| one.requests_per_second.map(f64::round)).collect();
+    assert_eq!(instances, [Some(40.0)], "its instances' figures come from there, too");
 }
 
 #[test]
@@ -202,6 +204,7 @@ fn unweighted_sampling_shows_against_the_services_own_counts() {
     assert_eq!(shop.figures_from, FiguresFrom::SpansAndMetrics);
     assert_eq!(shop.requests_per_second.map(f64::round), Some(100.0));
     assert!((0.005..0.02).contains(&shop.sampled_ratio.unwrap()));
+    assert_eq!(shop.instances[0].requests_per_second.map(f64::round), Some(100.0), "as all its instances together");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod edges;
 mod pipeline;
 mod place;
 mod rows;
+mod sampling;
 mod signals;
 mod tier;
 
@@ -29,8 +30,9 @@ impl Engine {
         let placed = self.place_signals();
         let rows = self.rows(&placed);
         let in_flight = self.awaited_by_process();
-        let tiers: Vec<_> = rows.list.iter().map(|row| self.tier_view(row, &in_flight)).collect();
-        let signals = self.signal_views(&rows, &placed);
+        let sampled = self.sampled();
+        let tiers: Vec<_> = rows.list.iter().map(|row| self.tier_view(row, &in_flight, &sampled)).collect();
+        let signals = self.signal_views(&rows, &placed, &sampled);
         let edges = self.edge_views(&rows);
         let resources = || self.processes.all().map(|(_, process)| &process.resource);
         let environment = distinct(resources().filter_map(|resource| resource.environment.as_deref()));

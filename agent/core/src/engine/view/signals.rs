@@ -3,12 +3,13 @@
 use super::Engine;
 use super::place::Placed;
 use super::rows::{Row, Rows};
+use super::sampling::Sampled;
 use crate::engine::signals::Track;
 use crate::snapshot::{SignalKind, SignalView, TREND_SECONDS};
 use crate::tier::TierKind;
 
 impl Engine {
-    pub(super) fn signal_views(&self, rows: &Rows, placed: &Placed) -> Vec<SignalView> {
+    pub(super) fn signal_views(&self, rows: &Rows, placed: &Placed, sampled: &Sampled) -> Vec<SignalView> {
         let mut views: Vec<SignalView> = placed
             .iter()
             .filter_map(|(key, member)| {
@@ -18,7 +19,7 @@ impl Engine {
             })
             .collect();
         for row in &rows.list {
-            self.infer_for(row, &mut views);
+            self.infer_for(row, sampled, &mut views);
         }
         for kind in SignalKind::HEADLINES {
             if !views.iter().any(|view| view.kind == kind) {
@@ -53,7 +54,7 @@ impl Engine {
     }
 
     /// What spans show of a row's headlines, where no metric says them; else what to switch on.
-    fn infer_for(&self, row: &Row, views: &mut Vec<SignalView>) {
+    fn infer_for(&self, row: &Row, sampled: &Sampled, views: &mut Vec<SignalView>) {
         let headlines: &[(SignalKind, &str)] = match row.kind {
             TierKind::Cache => &[(SignalKind::CacheHitRatio, HITS_HINT)],
             TierKind::DbReplica => &[(SignalKind::ReplicaLagSeconds, LAG_HINT)],
@@ -62,6 +63,11 @@ impl Engine {
         };
         for &(kind, hint) in headlines {
             if views.iter().any(|view| view.kind == kind && view.tier == row.id) {
+                continue;
+            }
+            // Of sampled sends and sampled completions the difference says nothing.
+            if row.kind == TierKind::Queue && row.members.iter().any(|id| sampled.contains(id)) {
+                views.push(unknown(kind, row.id.clone(), SAMPLED_QUEUE_HINT));
                 continue;
             }
             let found = row.members.iter().find_map(|id| self.members.get(*id).inferred(kind));
@@ -94,6 +100,9 @@ const HITS_HINT: &str = "send cache.hits and cache.misses, or run the collector'
 const LAG_HINT: &str =
     "send db.replica.lag, or run the collector's postgresql or mysql receiver (postgresql.wal.delay)";
 const QUEUE_HINT: &str = "send queue.depth and queue.oldest_message.age, or trace the consumers";
+
+const SAMPLED_QUEUE_HINT: &str =
+    "spans are sampled, so they cannot tell: send queue.depth and queue.oldest_message.age";
 
 fn nothing_of(kind: SignalKind) -> &'static str {
     match kind {

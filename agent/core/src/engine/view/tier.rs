@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::rows::{Row, address};
+use super::sampling::Sampled;
 use super::{Engine, covered_s};
 use crate::distribution::{Distribution, QUANTILE_ERROR};
 use crate::engine::history::Scalars;
-use crate::engine::members::{Facet, Identity, Instance, Member, MemberId, Reported};
+use crate::engine::members::{Facet, Identity, Instance, Member, Reported};
 use crate::engine::processes::ProcessId;
 use crate::observation::SpanKind;
 use crate::slots::Slot;
@@ -21,10 +22,6 @@ const OPERATIONS_SHOWN: usize = 20;
 const OPERATION_TENS: u64 = 3;
 /// A report of a service's own histogram counts for so long.
 const REPORT_FRESH_S: f64 = 90.0;
-/// Reported requests below which a comparison with spans says nothing.
-const ENOUGH_REPORTED: u64 = 50;
-/// Spans arrive for less than this share of reported requests: they are sampled.
-const SAMPLED_BELOW: f64 = 0.8;
 /// A request is known to be waiting when its child ended so long ago.
 const WAITING_AFTER_S: f64 = 2.0;
 /// A parent that did not come for so long was never sent.
@@ -38,7 +35,7 @@ struct OwnReport {
 }
 
 impl Engine {
-    pub(super) fn tier_view(&self, row: &Row, in_flight: &HashMap<ProcessId, u64>) -> TierView {
+    pub(super) fn tier_view(&self, row: &Row, in_flight: &HashMap<ProcessId, u64>, sampled: &Sampled) -> TierView {
         let members: Vec<&Member> = row.members.iter().map(|id| self.members.get(*id)).collect();
         let mut slot = Slot::default();
         let mut rate = 0.0;
@@ -64,14 +61,14 @@ impl Engine {
                 readable = report.quantile_error.is_some();
                 quantile_error = report.quantile_error.unwrap_or(QUANTILE_ERROR);
                 slot = report.slot;
-            } else if report.slot.count() >= ENOUGH_REPORTED && span_rate < SAMPLED_BELOW * report.requests_per_second {
+            } else if let Some(ratio) = self.sampled_ratio(&members) {
                 figures_from = FiguresFrom::SpansAndMetrics;
                 requests_per_second = Some(report.requests_per_second);
-                sampled_ratio = Some(span_rate / report.requests_per_second);
+                sampled_ratio = Some(ratio);
             }
         }
         let quantile = |q| slot.latency.quantile_ms(q).filter(|_| readable);
-        let instances = self.instance_views(&members);
+        let instances = self.instance_views(&members, figures_from);
         TierView {
             id: row.id.clone(),
             kind: row.kind,
@@ -87,7 +84,7 @@ impl Engine {
             quantile_error,
             figures_from,
             sampled_ratio,
-            sampling_unknown: !is_service && self.callers_are_sampled(&row.members),
+            sampling_unknown: sampled_ratio.is_none() && row.members.iter().any(|id| sampled.contains(id)),
             in_flight: self.in_flight(&members, in_flight),
             zones: instances
                 .iter()
@@ -131,20 +128,7 @@ impl Engine {
         members.iter().map(rate).sum()
     }
 
-    /// A peer's figures come from its callers' spans: when those are sampled, so are the figures.
-    fn callers_are_sampled(&self, members: &[MemberId]) -> bool {
-        self.edges.all().filter(|edge| members.contains(&edge.to)).any(|edge| {
-            let crate::engine::edges::Caller::Service(service) = edge.from else { return false };
-            let Some(caller) = self.processes.get_service(service).serves else { return false };
-            let caller = [self.members.get(caller)];
-            self.own_report(&caller).is_some_and(|report| {
-                report.slot.count() >= ENOUGH_REPORTED
-                    && self.rate_over_last_minute(&caller) < SAMPLED_BELOW * report.requests_per_second
-            })
-        })
-    }
-
-    fn instance_views(&self, members: &[&Member]) -> Vec<InstanceView> {
+    fn instance_views(&self, members: &[&Member], figures_from: FiguresFrom) -> Vec<InstanceView> {
         let mut views = Vec::new();
         for member in members {
             if let Identity::Peer(peer) = member.identity()
@@ -156,22 +140,36 @@ impl Engine {
                 views.push(InstanceView { name: address(peer), ..figures(&slot, covered) });
             }
             for instance in &member.instances {
-                views.extend(self.instance_view(member, instance));
+                views.extend(self.instance_view(member, instance, figures_from));
             }
         }
         views.sort_by(|one, other| (&one.zone, &one.name).cmp(&(&other.zone, &other.name)));
         views
     }
 
-    fn instance_view(&self, member: &Member, instance: &Instance) -> Option<InstanceView> {
+    fn instance_view(&self, member: &Member, instance: &Instance, figures_from: FiguresFrom) -> Option<InstanceView> {
         let process = self.processes.get(instance.process);
         if self.now.seconds_since(process.last_seen) > super::SHOWN_FOR_S as f64 {
             return None;
         }
         let (from, to) = self.window(member);
-        let slot = instance.seconds.sum(from, to);
         let first = process.first_seen.second().max(from);
         let covered = (to.0 + 1).saturating_sub(first.0).max(1) as f64;
+        let fresh = |report: &&Reported| {
+            report.process == instance.process && self.now.seconds_since(report.to) < REPORT_FRESH_S
+        };
+        let spans = figures(&instance.seconds.sum(from, to), covered);
+        let reported = member.reported.iter().rev().find(fresh).map(|report| {
+            let view = figures(&report.slot, report.to.seconds_since(report.from).max(0.001));
+            InstanceView { p95_ms: view.p95_ms.filter(|_| report.quantile_error.is_some()), ..view }
+        });
+        let own = match (figures_from, reported) {
+            (FiguresFrom::Metrics, Some(reported)) => reported,
+            (FiguresFrom::SpansAndMetrics, Some(reported)) => {
+                InstanceView { requests_per_second: reported.requests_per_second, ..spans }
+            }
+            _ => spans,
+        };
         let resource = &process.resource;
         let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
         Some(InstanceView {
@@ -180,7 +178,7 @@ impl Engine {
             region: owned(&resource.region),
             version: owned(&resource.version),
             silent_for_s: process.silent_for_s(self.now),
-            ..figures(&slot, covered)
+            ..own
         })
     }
 
