@@ -1,7 +1,7 @@
 //! The receivers with an engine that drops every batch: what transport and decoding cost by
 //! themselves. Drive it with a load generator and divide its CPU time by the spans it reports.
 //!
-//! `cargo run --release --example ingest_floor -- 127.0.0.1:4317 127.0.0.1:4318`
+//! `cargo run --release -p tiertop-agent --example ingest_floor -- 127.0.0.1:4317 127.0.0.1:4318`
 
 use std::net::SocketAddr;
 use std::time::Duration;

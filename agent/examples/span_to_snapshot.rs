@@ -2,7 +2,7 @@
 //! clock. A client sends every half second the spans that ended in it, as an SDK does that is set
 //! to; so half a second at most of each delay is the wait for the batch.
 //!
-//! `cargo run --release --example span_to_snapshot`
+//! `cargo run --release -p tiertop-agent --example span_to_snapshot`
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

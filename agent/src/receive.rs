@@ -5,8 +5,8 @@
 //! connection's task (a fraction of a microsecond a span), and the batch is handed over before the
 //! client is told "accepted". What the client is told is honest:
 //! 1. accepted, and how many spans or points were refused, and why ("partial success");
-//! 2. come back later, and when: [`Trouble::Full`] and [`Trouble::Busy`];
-//! 3. never send this again, and why: all other [`Trouble`].
+//! 2. come back later, and when: `Trouble::Full` and `Trouble::Busy`;
+//! 3. never send this again, and why: all other `Trouble`.
 //!
 //! gRPC here is what OTLP needs of it, one message each way, over hyper's HTTP/2: so both protocols
 //! share one way of reading bodies, and a message is decoded where it lies.

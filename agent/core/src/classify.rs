@@ -6,7 +6,7 @@
 //! 3. calls: messaging attributes, SQS-like services, Celery, queue work on a key-value store: a queue;
 //! 4. S3-like calls: an object store; `DynamoDB` and other stores without SQL: nosql; Redshift and
 //!    the like: a warehouse; Redis, Valkey, Memcached: a cache;
-//! 5. other database systems: a database, whose role is learned from traffic ;
+//! 5. other database systems: a database, whose role is learned from traffic;
 //! 6. other CLIENT spans: a service at an address, which is `external` while no SERVER span of it arrives;
 //! 7. everything else is work inside a process.
 //!

@@ -4,7 +4,8 @@
 //! Everywhere `None` means "unknown", which is never the same as zero.
 //!
 //! Figures of tiers, edges and instances cover [`Window`], the last seconds that have had time to
-//! arrive; trends go on to the present second, whose last values are provisional.
+//! arrive, and those of operations the last 20 to 30 seconds; trends go on to the present second,
+//! whose last values are provisional.
 
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +179,7 @@ pub struct OperationView {
     pub p99_ms: Option<f64>,
     /// Greatest latency.
     pub max_ms: Option<f64>,
-    /// Its share of all the time this tier's requests took in the window, 0 to 1.
+    /// Its share of all the time this tier's requests took, 0 to 1.
     pub time_share: f64,
 }
 
@@ -389,7 +390,7 @@ pub struct SourceView {
     pub points: u64,
     /// Spans that came too late.
     pub late: u64,
-    /// How long after their end its spans arrive, 95 % of them, lately.
+    /// How long after their end its spans arrive: the longest of late, forgotten slowly.
     pub delay_ms: Option<f64>,
     /// Seconds since anything came from it.
     pub last_seen_s: f64,

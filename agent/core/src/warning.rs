@@ -2,7 +2,7 @@
 //!
 //! The rules are data, in [`rules::RULES`]. Each is judged once a second against every tier or signal
 //! it speaks of. It opens when it held in `raise.0` of the last `raise.1` seconds, and closes when its
-//! easier "still bad" bound has not held for [`CLEAR_AFTER_S`], so that nothing flaps. What is usual
+//! easier "still bad" bound has not held for `CLEAR_AFTER_S`, so that nothing flaps. What is usual
 //! for a tier is the median of the last five minutes, less the last half minute; while a warning is
 //! open on it, what was usual before stays the measure.
 //!

@@ -5,7 +5,7 @@
 //!  ? F1        this help, and away with it     ▲ critical: users feel it, or will soon
 //!  Enter       open the tier                   ...
 //! ```
-//! Below 100 columns the signs stand under the keys.
+//! Below 116 columns the signs stand under the keys.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

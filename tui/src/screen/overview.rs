@@ -14,7 +14,7 @@
 //! ```text
 //!  warning                  5 rows or fewer, a calm line else
 //!  tiers                    as many rows as there are, at most all that is left
-//!  calls                    if four rows or more are left over
+//!  calls                    if six rows or more are left over
 //!  headline figures         2 rows, 3 in a narrow window
 //! ```
 
