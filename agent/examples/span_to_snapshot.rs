@@ -14,8 +14,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::Trac
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use tiertop_agent::agent::{Agent, AgentOptions};
-use tiertop_agent::receive::Limits;
-use tiertop_core::config::Config;
 use tiertop_core::snapshot::Snapshot;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep_until, timeout_at};
@@ -48,16 +46,7 @@ struct Seen {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
-    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let agent = Agent::start(AgentOptions {
-        otlp_grpc: any_port,
-        otlp_http: any_port,
-        feed: None,
-        admin: None,
-        limits: Limits::default(),
-        queue_bytes: 64 << 20,
-        config: Config::default(),
-    })?;
+    let agent = Agent::start(AgentOptions::private())?;
     let start = Instant::now();
     let (since, until) = (now() + WARM_UP, now() + WARM_UP + MEASURED);
     let watching = tokio::spawn(watch_until(agent.snapshots(), start + WARM_UP + MEASURED + SETTLING));
@@ -82,8 +71,8 @@ async fn send_until(agent: SocketAddr, end: Instant) -> Result<Vec<Sent>> {
     let mut sent: Vec<Sent> = Vec::new();
     let mut batches = interval(EVERY);
     while batches.tick().await < end {
-        let from = sent.last().map_or_else(|| now() - EVERY, |last| last.end);
-        let lasting = now() - from;
+        let from = sent.last().map_or_else(|| now().saturating_sub(EVERY), |last| last.end);
+        let lasting = now().saturating_sub(from);
         for number in 1..=SPANS as u32 {
             let end = from + lasting * number / SPANS as u32;
             let rank = sent.last().filter(|last| last.end.as_secs() == end.as_secs()).map_or(0, |last| last.rank) + 1;

@@ -5,7 +5,7 @@
 
 mod engine;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tiertop_core::config::Config;
@@ -37,6 +37,25 @@ pub struct AgentOptions {
     pub queue_bytes: u64,
     /// The engine's.
     pub config: Config,
+}
+
+/// Telemetry that may wait for the engine, unless told otherwise.
+const QUEUE_BYTES: u64 = 64 << 20;
+
+impl AgentOptions {
+    /// An agent for this process alone: OTLP on free ports of loopback, neither feed nor admin port.
+    pub fn private() -> Self {
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            otlp_grpc: any_port,
+            otlp_http: any_port,
+            feed: None,
+            admin: None,
+            limits: Limits::default(),
+            queue_bytes: QUEUE_BYTES,
+            config: Config::default(),
+        }
+    }
 }
 
 /// Why an agent does not start.

@@ -16,8 +16,6 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use tiertop_agent::agent::{Agent, AgentOptions};
 use tiertop_agent::feed::client::{self, ClientOptions};
 use tiertop_agent::feed::server::FeedOptions;
-use tiertop_agent::receive::Limits;
-use tiertop_core::config::Config;
 use tiertop_core::snapshot::Snapshot;
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -30,17 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AMPLE: u64 = 64 << 20;
 
 fn agent(queue_bytes: u64) -> Agent {
-    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    Agent::start(AgentOptions {
-        otlp_grpc: any_port,
-        otlp_http: any_port,
-        feed: Some(FeedOptions { address: any_port, token: None }),
-        admin: None,
-        limits: Limits::default(),
-        queue_bytes,
-        config: Config::default(),
-    })
-    .unwrap()
+    let feed = FeedOptions { address: SocketAddr::from(([127, 0, 0, 1], 0)), token: None };
+    Agent::start(AgentOptions { feed: Some(feed), queue_bytes, ..AgentOptions::private() }).unwrap()
 }
 
 async fn connect(agent: SocketAddr) -> TraceServiceClient<Channel> {

@@ -6,7 +6,10 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogramDataPoint, HistogramDataPoint, NumberDataPoint, SummaryDataPoint, metric::Data,
+    number_data_point,
+};
 use opentelemetry_proto::tonic::trace::v1 as proto;
 use prost::Message;
 use tiertop_core::catalogue;
@@ -453,74 +456,61 @@ fn read_metric_kind(data: &Data) -> MetricKind {
 }
 
 fn read_points(data: Option<&Data>) -> Vec<Point> {
-    let number = |point: &opentelemetry_proto::tonic::metrics::v1::NumberDataPoint| Point {
-        attributes: read_kept(&point.attributes),
-        start: UnixNanos(point.start_time_unix_nano),
-        time: UnixNanos(point.time_unix_nano),
-        value: match point.value {
+    let read = |attributes: &[KeyValue], start, time, value| Point {
+        attributes: read_kept(attributes),
+        start: UnixNanos(start),
+        time: UnixNanos(time),
+        value,
+    };
+    let number = |point: &NumberDataPoint| {
+        let value = match point.value {
             _ if point.flags & 1 == 1 => PointValue::Missing,
             Some(number_data_point::Value::AsDouble(number)) => PointValue::Number(number),
             Some(number_data_point::Value::AsInt(number)) => PointValue::Number(number as f64),
             None => PointValue::Missing,
-        },
+        };
+        read(&point.attributes, point.start_time_unix_nano, point.time_unix_nano, value)
+    };
+    let histogram = |point: &HistogramDataPoint| {
+        let value = PointValue::Histogram {
+            count: point.count,
+            sum: point.sum,
+            min: point.min,
+            max: point.max,
+            bounds: point.explicit_bounds.clone(),
+            counts: point.bucket_counts.clone(),
+        };
+        read(&point.attributes, point.start_time_unix_nano, point.time_unix_nano, value)
+    };
+    let exponential = |point: &ExponentialHistogramDataPoint| {
+        let positive = point.positive.clone().unwrap_or_default();
+        let value = PointValue::Exponential {
+            count: point.count,
+            sum: point.sum,
+            min: point.min,
+            max: point.max,
+            scale: point.scale,
+            zero_count: point.zero_count,
+            offset: positive.offset,
+            counts: positive.bucket_counts,
+        };
+        read(&point.attributes, point.start_time_unix_nano, point.time_unix_nano, value)
+    };
+    let summary = |point: &SummaryDataPoint| {
+        let value = PointValue::Summary {
+            count: point.count,
+            sum: point.sum,
+            quantiles: point.quantile_values.iter().map(|pair| (pair.quantile, pair.value)).collect(),
+        };
+        read(&point.attributes, point.start_time_unix_nano, point.time_unix_nano, value)
     };
     match data {
         None => Vec::new(),
-        Some(Data::Gauge(gauge)) => gauge.data_points.iter().map(number).collect(),
-        Some(Data::Sum(sum)) => sum.data_points.iter().map(number).collect(),
-        Some(Data::Histogram(histogram)) => histogram
-            .data_points
-            .iter()
-            .map(|point| Point {
-                attributes: read_kept(&point.attributes),
-                start: UnixNanos(point.start_time_unix_nano),
-                time: UnixNanos(point.time_unix_nano),
-                value: PointValue::Histogram {
-                    count: point.count,
-                    sum: point.sum,
-                    min: point.min,
-                    max: point.max,
-                    bounds: point.explicit_bounds.clone(),
-                    counts: point.bucket_counts.clone(),
-                },
-            })
-            .collect(),
-        Some(Data::ExponentialHistogram(histogram)) => histogram
-            .data_points
-            .iter()
-            .map(|point| {
-                let positive = point.positive.clone().unwrap_or_default();
-                Point {
-                    attributes: read_kept(&point.attributes),
-                    start: UnixNanos(point.start_time_unix_nano),
-                    time: UnixNanos(point.time_unix_nano),
-                    value: PointValue::Exponential {
-                        count: point.count,
-                        sum: point.sum,
-                        min: point.min,
-                        max: point.max,
-                        scale: point.scale,
-                        zero_count: point.zero_count,
-                        offset: positive.offset,
-                        counts: positive.bucket_counts,
-                    },
-                }
-            })
-            .collect(),
-        Some(Data::Summary(summary)) => summary
-            .data_points
-            .iter()
-            .map(|point| Point {
-                attributes: read_kept(&point.attributes),
-                start: UnixNanos(point.start_time_unix_nano),
-                time: UnixNanos(point.time_unix_nano),
-                value: PointValue::Summary {
-                    count: point.count,
-                    sum: point.sum,
-                    quantiles: point.quantile_values.iter().map(|pair| (pair.quantile, pair.value)).collect(),
-                },
-            })
-            .collect(),
+        Some(Data::Gauge(data)) => data.data_points.iter().map(number).collect(),
+        Some(Data::Sum(data)) => data.data_points.iter().map(number).collect(),
+        Some(Data::Histogram(data)) => data.data_points.iter().map(histogram).collect(),
+        Some(Data::ExponentialHistogram(data)) => data.data_points.iter().map(exponential).collect(),
+        Some(Data::Summary(data)) => data.data_points.iter().map(summary).collect(),
     }
 }
 

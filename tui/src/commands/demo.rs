@@ -1,7 +1,6 @@
 //! `tiertop demo`: the demo service under load, an agent, and a screen or a report. All on free
 //! ports of its own, and all gone at the end.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +10,6 @@ use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
 use tiertop_agent::agent::{Agent, AgentOptions};
-use tiertop_agent::receive::Limits;
-use tiertop_core::config::Config;
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, PlayArgs};
 use tiertop_demo::{Demo, DemoOptions};
@@ -21,8 +18,6 @@ use super::{Format, ScreenArgs, print, say, updates_of};
 
 /// How long a report without a screen watches, unless told.
 const HEADLESS_FOR: Duration = Duration::from_secs(30);
-/// Telemetry that may wait for the engine.
-const QUEUE_BYTES: u64 = 64 << 20;
 
 /// What to start, and how to show it.
 #[derive(Debug, Args)]
@@ -58,16 +53,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
 }
 
 async fn start(play: &PlayArgs) -> Result<(Agent, Demo)> {
-    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let agent = Agent::start(AgentOptions {
-        otlp_grpc: any_port,
-        otlp_http: any_port,
-        feed: None,
-        admin: None,
-        limits: Limits::default(),
-        queue_bytes: QUEUE_BYTES,
-        config: Config::default(),
-    })?;
+    let agent = Agent::start(AgentOptions::private())?;
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = DemoOptions::new(vec![program.into(), "demo-node".into()]);
     options.otlp_endpoint = format!("http://{}", agent.addresses().otlp_grpc);

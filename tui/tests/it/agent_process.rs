@@ -65,9 +65,8 @@ impl AgentProcess {
 
     /// Sends it requests to a service, and the queries that they made, by OTLP over HTTP.
     pub(crate) fn send_requests(&self, many: u64) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let earlier = now.saturating_sub(Duration::from_secs(2));
-        let spans: Vec<Value> = (1..=many).flat_map(|number| request(number, earlier)).collect();
+        let lately = (SystemTime::now() - Duration::from_secs(2)).duration_since(UNIX_EPOCH).unwrap();
+        let spans: Vec<Value> = (1..=many).flat_map(|number| request(number, lately)).collect();
         let service = json!({ "key": "service.name", "value": { "stringValue": "checkout" } });
         let body = json!({ "resourceSpans": [{
             "resource": { "attributes": [service] },
