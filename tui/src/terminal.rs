@@ -12,7 +12,9 @@ use color_eyre::eyre::{Result, WrapErr, eyre};
 use crossterm::cursor::{Hide, Show};
 use crossterm::execute;
 use crossterm::style::{Attribute, SetAttribute, force_color_output};
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, getpid, kill_process};
@@ -94,7 +96,8 @@ fn enter() -> io::Result<()> {
 /// Gives the terminal back if it is ours. Errors are of no use here: it may be gone.
 pub fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        let _ = execute!(stdout(), SetAttribute(Attribute::Reset), LeaveAlternateScreen, Show);
+        // Cleared first: after a change of size tmux leaves rows of the other screen on the main one.
+        let _ = execute!(stdout(), SetAttribute(Attribute::Reset), Clear(ClearType::All), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
 }
