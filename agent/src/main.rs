@@ -14,7 +14,10 @@ struct Arguments {
     agent: AgentArgs,
 }
 
-fn main() -> color_eyre::Result<ExitCode> {
-    color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
-    headless::run(Arguments::parse().agent)
+fn main() -> ExitCode {
+    headless::run(Arguments::parse().agent).unwrap_or_else(|report| {
+        // With its causes on one line: what is returned was foreseen, a backtrace would only hide it.
+        eprintln!("tiertop-agent: {report:#}");
+        ExitCode::FAILURE
+    })
 }

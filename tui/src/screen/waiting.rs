@@ -148,7 +148,7 @@ fn hint(pipeline: &PipelineView) -> &'static str {
         p if p.spans_late > 0 || p.spans_future > 0 => {
             " Spans come late or from the future: compare the clocks of the machines."
         }
-        p if p.spans_accepted > 0 => " A tier shows once its first request is complete.",
+        p if p.spans_accepted > 0 => " A tier shows once a few of its requests are complete.",
         _ => " What came could not be read: check the protocol, grpc is 4317, http is 4318.",
     }
 }

@@ -91,7 +91,7 @@ fn a_feed_for_others_wants_a_token_from_both_sides() {
     let agent = AgentProcess::with_feed("0.0.0.0:0", &["--feed-token-file", file]);
     assert!(!agent.said.contains("hunter2"));
     agent.send_requests(20);
-    let address = agent.feed.replace("0.0.0.0", "127.0.0.1");
+    let address = agent.feed.replace("HOST", "127.0.0.1");
 
     let output = attach(&address, &[]);
     assert_eq!(output.status.code(), Some(1));

@@ -63,10 +63,13 @@ impl Engine {
         let (mut spans, mut reported) = (0, 0);
         for member in members {
             let settled = self.window(member).1;
-            let reports = member
-                .reported
-                .iter()
-                .filter(|report| report.to.second() <= settled && self.now.seconds_since(report.to) < COMPARED_S);
+            // What was counted before spans began to come says nothing: a service counts from its start.
+            let Some(first) = member.first_second else { continue };
+            let reports = member.reported.iter().filter(|report| {
+                report.from.second() > first
+                    && report.to.second() <= settled
+                    && self.now.seconds_since(report.to) < COMPARED_S
+            });
             let (mut from, mut to) = (None::<UnixNanos>, None::<UnixNanos>);
             for report in reports {
                 reported += report.slot.count();
