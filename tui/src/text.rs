@@ -167,8 +167,9 @@ fn pipeline(shown: &Snapshot, text: &mut String) {
     let there = |reason: &&ReasonCount| reason.count > 0;
     line!(
         text,
-        "\n{} sources, {} spans/s; accepted {} spans, {} points, {} log records; refused {}, late {}",
+        "\n{} source{}, {} spans/s; accepted {} spans, {} points, {} log records; refused {}, late {}",
         pipeline.sources.len(),
+        if pipeline.sources.len() == 1 { "" } else { "s" },
         format::rate(pipeline.spans_per_second),
         format::count(pipeline.spans_accepted),
         format::count(pipeline.points_accepted),

@@ -4,7 +4,7 @@
 //! Everywhere `None` means "unknown", which is never the same as zero.
 //!
 //! Figures of tiers, edges and instances cover [`Window`], the last seconds that have had time to
-//! arrive, and those of operations the last 20 to 30 seconds; trends go on to the present second,
+//! arrive, and those of operations the last 30 settled seconds; trends go on to the present second,
 //! whose last values are provisional.
 
 use serde::{Deserialize, Serialize};

@@ -17,7 +17,7 @@ use crate::theme::Theme;
 use crate::widget::paint;
 
 /// From this many columns on keys and signs stand side by side.
-const SIDE_BY_SIDE: u16 = 116;
+const SIDE_BY_SIDE: u16 = 132;
 
 /// Signs and what they mean.
 const SIGNS: &[(&str, &str)] = &[

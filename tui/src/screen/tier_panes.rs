@@ -210,7 +210,7 @@ enum Signal {
 fn signals(tier: &TierView, shown: &Snapshot, theme: &Theme, room: usize) -> Table {
     let mine: Vec<&SignalView> = shown.signals.iter().filter(|signal| signal.tier == tier.id).collect();
     if mine.is_empty() {
-        return Err("no signals: pool, CPU, lag and depth come with metrics (OTEL_METRICS_EXPORTER=otlp)");
+        return Err("no signals: they come with OTEL_METRICS_EXPORTER=otlp");
     }
     let mut columns = vec![
         columns::name(Signal::Name, "signal", 17),

@@ -68,6 +68,8 @@ pub(crate) struct Instance {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) name: Box<str>,
+    pub(crate) seconds: Slots,
+    /// What is older, for five minutes.
     pub(crate) tens: Slots,
 }
 
@@ -82,10 +84,42 @@ pub(crate) struct Reported {
     pub(crate) quantile_error: Option<f64>,
 }
 
+/// A report speaks for the present for so many of its own intervals after it ended ...
+const FRESH_INTERVALS: f64 = 2.5;
+/// ... but for this long at least, and at most.
+const FRESH_S: std::ops::RangeInclusive<f64> = 5.0..=90.0;
+
+impl Reported {
+    /// Seconds that it covers.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.to.seconds_since(self.from).max(0.001)
+    }
+
+    /// Whether it still speaks for the present.
+    pub(crate) fn is_fresh(&self, now: UnixNanos) -> bool {
+        let patience = (FRESH_INTERVALS * self.seconds()).clamp(*FRESH_S.start(), *FRESH_S.end());
+        now.seconds_since(self.to) < patience
+    }
+}
+
+impl Operation {
+    fn new(name: &str) -> Self {
+        let (seconds, tens) = (Slots::new(1, OPERATION_SECONDS), Slots::new(10, OPERATION_TENS));
+        Self { name: name.into(), seconds, tens }
+    }
+
+    /// Whether it was not asked for in the last five minutes.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.seconds.is_empty() && self.tens.is_empty()
+    }
+}
+
 /// How long reports of duration histograms are kept.
 const REPORTS_KEPT_S: u64 = 300;
 /// Seconds kept of each instance.
 const INSTANCE_SECONDS: usize = 60;
+/// Seconds kept of each operation: what the screen shows, and as long as spans may be late.
+const OPERATION_SECONDS: usize = 45;
 /// Spans of 10 s kept of each operation: 5 minutes.
 const OPERATION_TENS: usize = 30;
 /// Seconds that an inferred hit rate covers.
@@ -232,7 +266,7 @@ impl Members {
         };
         let operations = &mut member.operations;
         *member.by_operation.entry(name.into()).or_insert_with(|| {
-            operations.push(Operation { name: name.into(), tens: Slots::new(10, OPERATION_TENS) });
+            operations.push(Operation::new(name));
             operations.len() as u32 - 1
         })
     }
@@ -264,7 +298,7 @@ impl Member {
     /// Counts one request.
     pub(crate) fn record(&mut self, count: Count, instance: Option<u32>, operation: u32) {
         self.history.record(count);
-        self.operations[operation as usize].tens.record(count);
+        self.operations[operation as usize].seconds.record(count);
         if let Some(instance) = instance {
             self.instances[instance as usize].seconds.record(count);
         }
@@ -276,7 +310,7 @@ impl Member {
     /// Takes back one request that turned out to be detail of another.
     pub(crate) fn retract(&mut self, count: Count, instance: Option<u32>, operation: u32) {
         self.history.retract(count);
-        self.operations[operation as usize].tens.retract(count);
+        self.operations[operation as usize].seconds.retract(count);
         if let Some(instance) = instance {
             self.instances[instance as usize].seconds.retract(count);
         }
@@ -284,7 +318,7 @@ impl Member {
 
     /// Forgets operations that were not asked for in the last minutes. Nothing may point to them any more.
     pub(crate) fn forget_operations(&mut self) {
-        self.operations.retain(|operation| !operation.tens.is_empty());
+        self.operations.retain(|operation| !operation.is_idle());
         let names = self.operations.iter().enumerate();
         self.by_operation = names.map(|(index, operation)| (operation.name.clone(), index as u32)).collect();
     }
@@ -296,7 +330,9 @@ impl Member {
             instance.seconds.expire(now, |_, _| ());
         }
         for operation in &mut self.operations {
-            operation.tens.expire(now, |_, _| ());
+            let tens = &mut operation.tens;
+            operation.seconds.expire(now, |second, slot| tens.at(second).merge(&slot));
+            tens.expire(now, |_, _| ());
         }
         while self.reported.front().is_some_and(|report| report.to.second().plus(REPORTS_KEPT_S) < now) {
             self.reported.pop_front();
@@ -338,7 +374,11 @@ impl Member {
         size_of::<Self>()
             + self.history.heap_bytes()
             + self.instances.iter().map(|instance| slots(&instance.seconds)).sum::<usize>()
-            + self.operations.iter().map(|operation| slots(&operation.tens) + 2 * operation.name.len()).sum::<usize>()
+            + self
+                .operations
+                .iter()
+                .map(|operation| slots(&operation.seconds) + slots(&operation.tens) + 2 * operation.name.len())
+                .sum::<usize>()
             + self.inferred.iter().map(|(_, track)| track.heap_bytes()).sum::<usize>()
             + self.reported.iter().map(|report| report.slot.latency.heap_bytes() + size_of::<Reported>()).sum::<usize>()
     }

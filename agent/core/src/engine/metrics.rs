@@ -259,11 +259,9 @@ impl Engine {
             known.push(key.row);
         }
         let Total::Histogram(buckets) = growth.total else { return };
-        if buckets.count == 0 {
-            return;
-        }
         let mut slot = Slot::default();
-        let quantile_error = buckets.read_into(&mut slot.latency, factor);
+        // An interval without requests is a report as well, of a rate of zero.
+        let quantile_error = if buckets.count == 0 { Some(0.0) } else { buckets.read_into(&mut slot.latency, factor) };
         if is_failure(&point.attributes) {
             slot.errors = buckets.count;
         }

@@ -172,7 +172,9 @@ impl Signals {
             }
             _ => hits.counts.push_back((time, hit_count, miss_count)),
         }
-        hits.source = source;
+        if hit || hits.source.is_empty() {
+            hits.source = source;
+        }
         hits.fresh = true;
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::Engine;
 use super::edges::Caller;
-use super::members::{Identity, MemberId};
+use super::members::{Identity, MemberId, Operation};
 use super::processes::{ProcessId, ServiceId};
 use super::ring::Ring;
 use super::routes::Routes;
@@ -45,8 +45,7 @@ impl Engine {
             .map(|(id, _)| id)
             .collect();
         let has_idle_operations = self.members.all().any(|(_, member)| {
-            nearly_full(member.operations.len(), limits.operations)
-                && member.operations.iter().any(|operation| operation.tens.is_empty())
+            nearly_full(member.operations.len(), limits.operations) && member.operations.iter().any(Operation::is_idle)
         });
         if !members.is_empty() || !processes.is_empty() || has_idle_operations {
             self.forget(&members, &processes);

@@ -19,7 +19,7 @@ pub(super) use pipeline::SpanRate;
 use super::Engine;
 use super::members::{Member, MemberId};
 use crate::snapshot::{IngestCounts, SNAPSHOT_VERSION, Snapshot, Window};
-use crate::time::UnixSecond;
+use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 
 /// Seconds after which a member without any news is left out.
 const SHOWN_FOR_S: u64 = 300;
@@ -60,10 +60,14 @@ impl Engine {
 
     /// The seconds that a member's figures cover: the last whole ones that have had time to arrive.
     pub(super) fn window(&self, member: &Member) -> (UnixSecond, UnixSecond) {
-        let delay_nanos = (member.delay.seconds().unwrap_or_default() * 1e9) as u64;
-        let settled = self.now.minus_nanos(delay_nanos.min(self.config.time.lateness_s * 1_000_000_000));
-        let to = settled.second().minus(1);
+        let to = self.settled(member).second().minus(1);
         (to.minus(self.config.time.window_s - 1), to)
+    }
+
+    /// Until when all of a member's spans have had time to arrive.
+    fn settled(&self, member: &Member) -> UnixNanos {
+        let delay_nanos = (member.delay.seconds().unwrap_or_default() * 1e9) as u64;
+        self.now.minus_nanos(delay_nanos.min(self.config.time.lateness_s * NANOS_PER_SECOND))
     }
 
     /// Whether anything was heard of a member lately.

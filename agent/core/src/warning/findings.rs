@@ -97,7 +97,7 @@ fn judge_tier(rule: &Rule, tier: &TierView, usual: &Usual) -> Option<Finding> {
     let rate = tier.requests_per_second?;
     let in_window = rate * 10.0;
     match rule.watch {
-        Watch::SlowerThanUsual { times, critical, by_ms, at_least } => {
+        Watch::SlowerThanUsual { times, critical, by_ms, critical_by_ms, at_least } => {
             let (p90, p95) = (tier.p90_ms?, tier.p95_ms?);
             let (usual_p90, usual_p95) = (usual.level(&tier.id, Figure::P90)?, usual.level(&tier.id, Figure::P95)?);
             let over = |factor: f64| p95 > usual_p95 * factor && p90 > usual_p90 * factor && p95 - usual_p95 > by_ms;
@@ -105,7 +105,8 @@ fn judge_tier(rule: &Rule, tier: &TierView, usual: &Usual) -> Option<Finding> {
             let mut evidence = vec![text];
             evidence.extend(slowest_operation(tier));
             let bad = over(times) && in_window >= at_least;
-            Some(finding(tier, bad, over(1.0 + (times - 1.0) / 2.0), over(critical), evidence))
+            let critical = over(critical) && p95 - usual_p95 >= critical_by_ms;
+            Some(finding(tier, bad, over(1.0 + (times - 1.0) / 2.0), critical, evidence))
         }
         Watch::MoreErrorsThanUsual { by, critical, at_least } => {
             let ratio = tier.error_ratio?;

@@ -78,6 +78,8 @@ pub enum Watch {
         critical: f64,
         /// And by at least so many milliseconds.
         by_ms: f64,
+        /// Critical only by at least so many milliseconds: less, nobody feels.
+        critical_by_ms: f64,
         /// Judged only with so many requests in the window.
         at_least: f64,
     },
@@ -110,7 +112,8 @@ use TierKind::{
     App, Cache, DbPrimary, DbReplica, Edge, External, Lb, Nosql, ObjectStore, Queue, Warehouse, Web, Worker,
 };
 
-const SLOWER: Watch = Watch::SlowerThanUsual { times: 1.6, critical: 4.0, by_ms: 5.0, at_least: 60.0 };
+const SLOWER: Watch =
+    Watch::SlowerThanUsual { times: 1.6, critical: 4.0, by_ms: 5.0, critical_by_ms: 100.0, at_least: 60.0 };
 const FAILING: Watch = Watch::MoreErrorsThanUsual { by: 0.02, critical: 0.2, at_least: 5.0 };
 
 /// A rule on latency for some kinds; the next rows differ in phase and remedy only.

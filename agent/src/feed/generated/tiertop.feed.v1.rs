@@ -406,7 +406,7 @@ pub struct Source {
     /// Spans that came too late.
     #[prost(uint64, tag = "5")]
     pub late: u64,
-    /// How long after their end 95 % of its spans arrive, milliseconds.
+    /// How long after their end its spans lately arrived at the latest, slowly forgetting, milliseconds.
     #[prost(double, optional, tag = "6")]
     pub delay_ms: ::core::option::Option<f64>,
     /// Seconds since anything came from it.

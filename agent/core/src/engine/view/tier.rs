@@ -18,9 +18,9 @@ use crate::time::UnixSecond;
 
 /// Operations shown of one row.
 const OPERATIONS_SHOWN: usize = 20;
-/// Spans of 10 s that an operation's figures cover.
-const OPERATION_TENS: u64 = 3;
-/// A report of a service's own histogram counts for so long.
+/// Settled seconds that an operation's figures cover: longer than a tier's, for the rare ones.
+const OPERATION_WINDOW_S: u64 = 30;
+/// A report of requests in progress counts for so long.
 const REPORT_FRESH_S: f64 = 90.0;
 /// A request is known to be waiting when its child ended so long ago.
 const WAITING_AFTER_S: f64 = 2.0;
@@ -105,14 +105,13 @@ impl Engine {
     fn own_report(&self, members: &[&Member]) -> Option<OwnReport> {
         let mut latest: BTreeMap<ProcessId, &Reported> = BTreeMap::new();
         for report in members.iter().flat_map(|member| &member.reported) {
-            if self.now.seconds_since(report.to) < REPORT_FRESH_S {
+            if report.is_fresh(self.now) {
                 latest.insert(report.process, report);
             }
         }
         let mut sum = OwnReport { requests_per_second: 0.0, slot: Slot::default(), quantile_error: Some(0.0) };
         for report in latest.values() {
-            let seconds = report.to.seconds_since(report.from).max(0.001);
-            sum.requests_per_second += report.slot.count() as f64 / seconds;
+            sum.requests_per_second += report.slot.count() as f64 / report.seconds();
             sum.slot.merge(&report.slot);
             sum.quantile_error = sum.quantile_error.zip(report.quantile_error).map(|(one, other)| one.max(other));
         }
@@ -155,9 +154,7 @@ impl Engine {
         let (from, to) = self.window(member);
         let first = process.first_seen.second().max(from);
         let covered = (to.0 + 1).saturating_sub(first.0).max(1) as f64;
-        let fresh = |report: &&Reported| {
-            report.process == instance.process && self.now.seconds_since(report.to) < REPORT_FRESH_S
-        };
+        let fresh = |report: &&Reported| report.process == instance.process && report.is_fresh(self.now);
         let spans = figures(&instance.seconds.sum(from, to), covered);
         let reported = member.reported.iter().rev().find(fresh).map(|report| {
             let view = figures(&report.slot, report.to.seconds_since(report.from).max(0.001));
@@ -223,15 +220,14 @@ impl Engine {
     }
 
     fn operation_views(&self, members: &[&Member]) -> Vec<OperationView> {
-        let newest = self.now.second();
-        let from = newest.minus(newest.0 % 10 + 10 * (OPERATION_TENS - 1));
         let mut by_name: BTreeMap<&str, Slot> = BTreeMap::new();
         let mut covered = 1.0_f64;
         for member in members {
             let (_, to) = self.window(member);
+            let from = to.minus(OPERATION_WINDOW_S - 1);
             covered = covered.max(covered_s(member, from, to));
             for operation in &member.operations {
-                let slot = operation.tens.sum(from, newest);
+                let slot = operation.seconds.sum(from, to);
                 if slot.count() > 0 {
                     by_name.entry(&operation.name).or_default().merge(&slot);
                 }
