@@ -198,6 +198,25 @@ pub fn fit(text: &str, columns: usize, align: Align) -> String {
     }
 }
 
+/// The text in at most `columns` columns, with "…" in place of its middle: names of one system begin
+/// alike, and addresses are told apart by their ports.
+pub fn cut_middle(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let span = Span::raw(text);
+    let graphemes: Vec<&str> =
+        span.styled_graphemes(ratatui::style::Style::new()).map(|grapheme| grapheme.symbol).collect();
+    let mut tail = String::new();
+    for symbol in graphemes.iter().rev() {
+        if width(&tail) + width(symbol) > columns / 2 {
+            break;
+        }
+        tail.insert_str(0, symbol);
+    }
+    cut(text, columns - width(&tail)) + &tail
+}
+
 /// The text in at most `columns` columns, cut with "…".
 pub fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {

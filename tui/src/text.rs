@@ -53,7 +53,11 @@ fn waiting(shown: &Snapshot, text: &mut String) {
 fn warnings(shown: &Snapshot, text: &mut String) {
     let open = || shown.warnings.iter().filter(|warning| warning.ended_unix_ms.is_none());
     if open().next().is_none() {
-        line!(text, "\nno warnings");
+        match (shown.all_silent_for_s(), shown.learning_left_s()) {
+            (Some(silence), _) => line!(text, "\nno data: every service has been silent for {silence} s"),
+            (None, Some(left)) => line!(text, "\nno warnings yet: what is usual is known in {left} s"),
+            (None, None) => line!(text, "\nno warnings"),
+        }
     }
     for warning in open() {
         open_warning(warning, shown, text);

@@ -15,6 +15,9 @@ use crate::tier::TierKind;
 /// Version of the shape of [`Snapshot`]: grows when a field changes its meaning or goes away.
 pub const SNAPSHOT_VERSION: u32 = 1;
 
+/// Seconds of figures that it takes to know what is usual for a tier.
+pub const LEARNING_SECONDS: u64 = 50;
+
 /// How many seconds a trend covers.
 pub const TREND_SECONDS: usize = 60;
 
@@ -42,6 +45,23 @@ pub struct Snapshot {
     pub warnings: Vec<WarningView>,
     /// What arrived and what became of it.
     pub pipeline: PipelineView,
+}
+
+impl Snapshot {
+    /// Seconds until enough was seen to know what is usual, or `None` once it was: see
+    /// [`LEARNING_SECONDS`]. Warnings that compare with what is usual are silent until then.
+    pub fn learning_left_s(&self) -> Option<u64> {
+        let seen = |tier: &TierView| tier.trend.requests_per_second.iter().flatten().count() as u64;
+        let longest = self.tiers.iter().map(seen).max().unwrap_or_default();
+        LEARNING_SECONDS.checked_sub(longest).filter(|left| *left > 0)
+    }
+
+    /// Seconds for which every service that ever took a request has been silent, if all are.
+    pub fn all_silent_for_s(&self) -> Option<u64> {
+        let services = || self.tiers.iter().filter(|tier| tier.figures_from != FiguresFrom::CallerSpans);
+        let silent = services().map(|tier| tier.silent_for_s).collect::<Option<Vec<u64>>>()?;
+        silent.into_iter().min()
+    }
 }
 
 /// The seconds that figures cover: `from_unix_s` up to and including `to_unix_s`.

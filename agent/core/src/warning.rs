@@ -23,6 +23,13 @@ use usual::Usual;
 
 /// An open warning closes when it has not been bad for so long.
 const CLEAR_AFTER_S: u64 = 10;
+/// A tier or signal without figures for so long says so in the evidence of its warning: that traffic
+/// died is no recovery.
+const NO_DATA_AFTER_MS: u64 = 3_000;
+/// How that evidence begins.
+const NO_DATA: &str = "no data to judge by for";
+/// A tier or signal without figures for so long takes its warning with it.
+const GONE_AFTER_MS: u64 = 120_000;
 /// Ended warnings are shown for so long.
 const ENDED_SHOWN_FOR_MS: u64 = 300_000;
 /// Ended warnings that are kept.
@@ -116,11 +123,15 @@ impl Warnings {
     /// A tier or signal that is gone can no longer be judged: its warning ends.
     fn close_what_vanished(&mut self, now_ms: u64) {
         for state in self.states.values_mut() {
-            if now_ms.saturating_sub(state.seen_ms) >= CLEAR_AFTER_S * 1000 {
+            let unseen_ms = now_ms.saturating_sub(state.seen_ms);
+            if unseen_ms >= GONE_AFTER_MS {
                 self.ended.extend(end(state, now_ms));
+            } else if let (Some(open), true) = (&mut state.open, unseen_ms >= NO_DATA_AFTER_MS) {
+                open.evidence.retain(|line| !line.starts_with(NO_DATA));
+                open.evidence.insert(0, format!("{NO_DATA} {} s", unseen_ms / 1000));
             }
         }
-        self.states.retain(|_, state| now_ms.saturating_sub(state.seen_ms) < 60_000);
+        self.states.retain(|_, state| now_ms.saturating_sub(state.seen_ms) < GONE_AFTER_MS);
         while self.ended.len() > ENDED_KEPT
             || self
                 .ended

@@ -206,7 +206,7 @@ fn name(tier: &TierView, shown: &Snapshot, room: usize) -> String {
     }
     let room = room - KIND_COLUMNS - 1;
     let tail = if format::width(&tail) + 6 > room { String::new() } else { tail };
-    let member = format::cut(&tier.member, room - format::width(&tail));
+    let member = format::cut_middle(&tier.member, room - format::width(&tail));
     format!("{} {member}{tail}", format::fit(kind, KIND_COLUMNS, Align::Left))
 }
 

@@ -22,9 +22,6 @@ use crate::screen::words;
 use crate::theme::Theme;
 use crate::widget::paint;
 
-/// Seconds after its start in which the agent knows too little to call anything usual.
-const LEARNING_SECONDS: u64 = 30;
-
 /// How many ended warnings a calm screen lists.
 const ENDED_SHOWN: usize = 3;
 
@@ -195,15 +192,16 @@ pub fn ladder(app: &App, theme: &Theme, columns: usize) -> Line<'static> {
 
 /// The line of a screen without a warning, and those that ended of late.
 fn calm(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
-    let age = shown.at_unix_ms.saturating_sub(shown.pipeline.started_unix_ms) / 1000;
     let silent = shown.tiers.iter().filter_map(|tier| {
         let silence = format::whole_seconds(tier.silent_for_s?);
         Some(format!("{} for {silence}", words::tier_name(&tier.id)))
     });
     let silent: Vec<String> = silent.collect();
-    let first = if age < LEARNING_SECONDS {
-        let left = LEARNING_SECONDS - age;
-        let text = format!(" ○ learning: too little data to judge yet, {left} s to go");
+    let first = if let Some(silence) = shown.all_silent_for_s() {
+        let silence = format::whole_seconds(silence);
+        Line::styled(format!(" ○ no data: every service has been silent for {silence}"), theme.warn)
+    } else if let Some(left) = shown.learning_left_s() {
+        let text = format!(" ○ learning what is usual: too little data to judge yet, {left} s to go");
         Line::styled(text, theme.accent)
     } else {
         let text = match silent.as_slice() {

@@ -23,8 +23,10 @@ const REPORTS_KEPT_WHEN_SHORT: usize = 120;
 const FORGOTTEN_AFTER_S: f64 = 600.0;
 /// Hits and misses of the last so many seconds make a hit rate.
 const HIT_WINDOW_S: f64 = 10.0;
-/// Reports of the last so many seconds make a slope.
-const SLOPE_WINDOW_S: f64 = 30.0;
+/// Reports of the last so many seconds make a slope ...
+const SLOPE_WINDOW_S: f64 = 10.0;
+/// ... but always so many intervals of them.
+const SLOPE_INTERVALS: f64 = 3.5;
 
 /// Whose figure a report is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -270,11 +272,11 @@ impl Track {
         self.reports.back().map(|(time, _)| now.seconds_since(*time))
     }
 
-    /// Change per second over the last half minute: least squares over at least three reports that
-    /// span at least 4 s.
+    /// Change per second of late: least squares over at least three reports that span at least 4 s.
     pub(crate) fn slope_per_second(&self) -> Option<f64> {
         let (latest, _) = *self.reports.back()?;
-        let recent = self.reports.iter().rev().take_while(|(time, _)| latest.seconds_since(*time) <= SLOPE_WINDOW_S);
+        let window = SLOPE_WINDOW_S.max(SLOPE_INTERVALS * self.interval_s() as f64);
+        let recent = self.reports.iter().rev().take_while(|(time, _)| latest.seconds_since(*time) <= window);
         let points: Vec<(f64, f64)> = recent.map(|(time, value)| (-latest.seconds_since(*time), *value)).collect();
         slope(&points)
     }

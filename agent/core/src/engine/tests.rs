@@ -236,6 +236,23 @@ fn calls_that_nobody_answers_are_external_once_spans_stayed_away() {
 }
 
 #[test]
+fn services_of_one_kind_stand_in_the_order_in_which_they_call() {
+    let serve = || SpanShape { kind: SpanKind::Server, ..SpanShape::default() };
+    let mut system = System::new();
+    for _ in 0..20 {
+        // Named so that neither the alphabet nor traffic gives the order away.
+        let front = system.span("zeta", None, serve(), 0, 50);
+        let out = system.span("zeta", Some(&front), call("alpha", 80), 1, 40);
+        let back = system.span("alpha", Some(&out), serve(), 2, 39);
+        let write = system.span("zeta", Some(&front), db("db1", "INSERT"), 41, 45);
+        let read = system.span("alpha", Some(&back), db("db1", "SELECT"), 5, 10);
+        system.send(vec![read, back, write, out, front]);
+        system.pass_second();
+    }
+    assert_eq!(ids(&system.snapshot()), ["app/zeta", "app/alpha", "db-primary/orders@db1:5432"]);
+}
+
+#[test]
 fn a_failed_over_primary_is_found_at_its_new_address() {
     let mut system = System::new();
     let second = |address: &str, statement: &str, system: &mut System| {

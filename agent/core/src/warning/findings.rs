@@ -166,7 +166,7 @@ fn most_failing_operation(tier: &TierView) -> Option<String> {
         let one = failures(one.requests_per_second, one.error_ratio);
         one.total_cmp(&failures(other.requests_per_second, other.error_ratio))
     })?;
-    (worst.error_ratio > 0.0).then(|| format!("most failures: {} ({} of it)", worst.name, percent(worst.error_ratio)))
+    (worst.error_ratio > 0.0).then(|| format!("most failures: {}", worst.name))
 }
 
 fn finding(tier: &TierView, bad: bool, still_bad: bool, critical: bool, evidence: Vec<String>) -> Finding {

@@ -310,7 +310,9 @@ fn a_tier_that_is_gone_takes_its_warning_with_it() {
     play.signal(SignalKind::ReplicaLagSeconds, "db-replica/x", 6.0, 0.0);
     play.seconds(10);
     play.snapshot.signals.clear();
-    assert_eq!(play.seconds(11), Vec::<String>::new());
+    assert_eq!(play.seconds(30).len(), 1, "that nothing is heard of it is no recovery");
+    assert_eq!(play.warning("replica-lag").evidence[0], "no data to judge by for 30 s");
+    assert_eq!(play.seconds(91), Vec::<String>::new());
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::snapshot::{SignalKind, Snapshot};
+use crate::snapshot::{LEARNING_SECONDS, SignalKind, Snapshot};
 
 /// Seconds of values that are kept.
 const KEPT_S: usize = 300;
 /// The newest seconds, which a slow onset may already have spoilt.
 const LEFT_OUT_S: usize = 30;
-/// Seconds it takes to know what is usual.
-const ENOUGH_S: usize = 20;
+/// Seconds it takes, besides those, to know what is usual.
+const ENOUGH_S: usize = LEARNING_SECONDS as usize - LEFT_OUT_S;
 
 /// A figure of which the usual level is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Engine;
 use super::place::Placed;
 use crate::classify::{Peer, PeerClass};
+use crate::engine::edges::Caller;
 use crate::engine::members::{Identity, MemberId};
 use crate::tier::TierKind;
 
@@ -67,14 +68,46 @@ impl Engine {
             };
             row.members.iter().map(of_member).sum()
         };
-        // Busiest first within a kind, but in steps, so that rows do not swap places all the time.
-        list.sort_by_cached_key(|row| (row.kind, std::cmp::Reverse(traffic(row).max(1).ilog2() / 2), row.id.clone()));
+        // Within a kind callers first, then the busiest, but in steps, so that rows do not swap places all the time.
+        let order: Vec<_> = list
+            .iter()
+            .map(|row| {
+                (row.kind, self.callers_of_same_kind(row, &list), std::cmp::Reverse(traffic(row).max(1).ilog2() / 2))
+            })
+            .collect();
+        let mut numbered: Vec<(usize, Row)> = list.into_iter().enumerate().collect();
+        numbered.sort_by_cached_key(|(place, row)| (order[*place], row.id.clone()));
+        let list: Vec<Row> = numbered.into_iter().map(|(_, row)| row).collect();
         let by_member = list
             .iter()
             .enumerate()
             .flat_map(|(index, row)| row.members.iter().map(move |member| (*member, index)))
             .collect();
         Rows { list, by_member }
+    }
+
+    /// How many rows of its own kind call a row, by whatever way: a service stands after those that call it.
+    fn callers_of_same_kind(&self, row: &Row, rows: &[Row]) -> usize {
+        let calls = |from: &Row, to: &Row| {
+            from.members.iter().any(|member| match self.members.get(*member).identity() {
+                Identity::Service(service, _) => {
+                    self.edges.all().any(|edge| edge.from == Caller::Service(*service) && to.members.contains(&edge.to))
+                }
+                _ => false,
+            })
+        };
+        let same: Vec<&Row> = rows.iter().filter(|other| other.kind == row.kind).collect();
+        let mut callers: Vec<&str> = Vec::new();
+        let mut open = vec![row];
+        while let Some(at) = open.pop() {
+            for &other in same.iter().filter(|other| other.id != at.id && calls(other, at)) {
+                if other.id != row.id && !callers.contains(&other.id.as_str()) {
+                    callers.push(&other.id);
+                    open.push(other);
+                }
+            }
+        }
+        callers.len()
     }
 
     /// The name under which a member is shown, shared by all members of its row.

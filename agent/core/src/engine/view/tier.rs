@@ -47,7 +47,9 @@ impl Engine {
         }
         let report = self.own_report(&members);
         let is_service = members.iter().any(|member| matches!(member.identity(), Identity::Service(..)));
-        let has_spans = members.iter().any(|member| member.first_second.is_some());
+        // Before a whole second has settled there is no rate, not a rate of zero.
+        let has_spans =
+            members.iter().any(|member| member.first_second.is_some_and(|first| first <= self.window(member).1));
         let mut figures_from = if is_service { FiguresFrom::OwnSpans } else { FiguresFrom::CallerSpans };
         let mut requests_per_second = has_spans.then_some(rate);
         let mut sampled_ratio = None;
