@@ -11,9 +11,10 @@ use std::{fs, io};
 
 use tokio::sync::watch;
 
-use crate::node::{Control, FOLDER_PREFIX, Order};
+use crate::load::LoadPlan;
+use crate::node::{Control, FOLDER_PREFIX, Order, Replay};
 use crate::settings::Settings;
-use crate::topology::{Peer, Peers, Role, Zone, reference_system};
+use crate::topology::{Peer, Peers, Phase, Role, Zone};
 use child::{Child, Spawner};
 
 /// Longest wait for nodes to end by themselves before they are killed.
@@ -35,24 +36,25 @@ pub struct DemoOptions {
     pub otlp_endpoint: String,
     /// Seed of the stores' service times.
     pub seed: u64,
-    /// How many contents there are from the start.
-    pub items: u32,
-    /// How many bytes the payload of each has.
-    pub payload_bytes: usize,
+    /// The phase whose system is started.
+    pub phase: Phase,
+    /// The load that it is meant for: how many contents there are from the start, how large they are, and
+    /// which of them a cache would have.
+    pub load: LoadPlan,
     /// Capacity and pace of the nodes.
     pub settings: Settings,
 }
 
 impl DemoOptions {
-    /// Returns the options of the reference system, with nodes run by `node_command`.
-    pub fn new(node_command: Vec<OsString>) -> Self {
+    /// Returns the options of a phase's system, with nodes run by `node_command`.
+    pub fn new(node_command: Vec<OsString>, phase: Phase) -> Self {
         Self {
             node_command,
             otlp_endpoint: "http://127.0.0.1:4317".to_owned(),
             seed: 1,
-            items: 500,
-            payload_bytes: 1_000,
-            settings: Settings::default(),
+            phase,
+            load: LoadPlan::of(phase),
+            settings: Settings::of(phase),
         }
     }
 }
@@ -112,7 +114,7 @@ pub struct NodeInfo {
     /// What it does.
     pub role: Role,
     /// The instance's name.
-    pub name: &'static str,
+    pub name: String,
     /// The zone it says it runs in.
     pub zone: Zone,
     /// Its process.
@@ -125,7 +127,7 @@ pub struct NodeInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeExit {
     /// The instance's name.
-    pub name: &'static str,
+    pub name: String,
     /// Exit status and last words.
     pub why: String,
 }
@@ -163,14 +165,14 @@ impl Demo {
         let spawner = Spawner::start();
         let mut processes = Processes::none();
         let (exited, exits) = watch::channel(None);
-        for seat in reference_system() {
+        for seat in options.phase.seats() {
             let command = child::command(&options, &seat, &processes.folder)?;
             let child = Child::spawn(seat, command, &spawner, &exited).await?;
             processes.children.push(child);
         }
         begin(&mut processes.children, &options.settings).await?;
         let peers = peers(&processes.children);
-        let front = peers.one(Role::LoadBalancer).ok_or(DemoError::NoSuchRole(Role::LoadBalancer))?;
+        let front = peers.one(options.phase.front()).ok_or(DemoError::NoSuchRole(options.phase.front()))?;
         let content_ids =
             seed::store(&options, &peers).await.map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
         Ok(Self { processes, _spawner: spawner, front, exits, content_ids })
@@ -211,9 +213,9 @@ impl Demo {
     pub async fn control(&self, perturbation: Perturbation) -> Result<(), DemoError> {
         use rustix::process::Signal;
         match perturbation {
-            Perturbation::PauseReplica => self.order(Role::Replica, Control::PauseApplier).await,
-            Perturbation::ResumeReplica => self.order(Role::Replica, Control::ResumeApplier).await,
-            Perturbation::FlushCache => self.order(Role::Cache, Control::FlushCache).await,
+            Perturbation::PauseReplica => self.order(Role::Replica, Control::Replay(Replay::Paused)).await,
+            Perturbation::ResumeReplica => self.order(Role::Replica, Control::Replay(Replay::Running)).await,
+            Perturbation::FlushCache => self.order(Role::Cache, Control::Forget { share: 1.0 }).await,
             Perturbation::PauseWorker => self.signal(Role::Worker, Signal::STOP),
             Perturbation::ResumeWorker => self.signal(Role::Worker, Signal::CONT),
         }
@@ -241,7 +243,7 @@ impl Demo {
 
     async fn order(&self, role: Role, control: Control) -> Result<(), DemoError> {
         for child in self.processes.children.iter().filter(|child| child.info().role == role) {
-            child.order(&Order::Control(control)).await?;
+            child.order(&Order::Control(control.clone())).await?;
         }
         Ok(())
     }
@@ -295,6 +297,31 @@ impl Drop for Processes {
     }
 }
 
+/// Plays a fault in a running demo and returns once all is well again.
+pub(crate) async fn play_fault(demo: &Demo, plan: crate::fault::FaultPlan) -> Result<(), DemoError> {
+    tokio::time::sleep(plan.after).await;
+    match plan.fault {
+        crate::fault::Fault::ReplicaLag => {
+            demo.control(Perturbation::PauseReplica).await?;
+            tokio::time::sleep(plan.lasting).await;
+            demo.control(Perturbation::ResumeReplica).await
+        }
+        crate::fault::Fault::WorkerLoss => {
+            demo.control(Perturbation::PauseWorker).await?;
+            tokio::time::sleep(plan.lasting).await;
+            demo.control(Perturbation::ResumeWorker).await
+        }
+        _ => {
+            let end = tokio::time::Instant::now() + plan.lasting;
+            let mut flushes = tokio::time::interval(std::time::Duration::from_secs(2));
+            while tokio::time::timeout_at(end, flushes.tick()).await.is_ok() {
+                demo.control(Perturbation::FlushCache).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
 /// Hears where all nodes listen, and tells each.
 async fn begin(children: &mut [Child], settings: &Settings) -> Result<(), DemoError> {
     for child in &mut *children {
@@ -316,8 +343,8 @@ async fn begin(children: &mut [Child], settings: &Settings) -> Result<(), DemoEr
 
 fn peers(children: &[Child]) -> Peers {
     let peer = |child: &Child| {
-        let NodeInfo { role, address, .. } = child.info();
-        address.map(|address| Peer { role, address })
+        let NodeInfo { role, zone, address, .. } = child.info();
+        address.map(|address| Peer { role, zone, address })
     };
     Peers(children.iter().filter_map(peer).collect())
 }

@@ -19,9 +19,11 @@
 mod clients;
 mod demo;
 pub mod fault;
+mod human;
 pub mod load;
 pub mod node;
 pub mod play;
+pub mod scenario;
 mod service;
 mod settings;
 mod store;
@@ -31,4 +33,4 @@ mod wire;
 
 pub use demo::{Demo, DemoError, DemoOptions, NodeExit, NodeInfo, Perturbation};
 pub use settings::{ServiceTime, Settings};
-pub use topology::{REGION, Role, Seat, Zone, reference_system};
+pub use topology::{Phase, REGION, Role, Seat, Zone};

@@ -4,6 +4,7 @@
 //! from the scheduled time. So a system that stalls is charged for those who would have come
 //! meanwhile (no coordinated omission). The generator is the client, and is not instrumented.
 
+mod plan;
 mod report;
 mod schedule;
 
@@ -25,11 +26,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::store::lock;
+pub use plan::{ClosedLoop, Curve, Dial, LoadPlan, READS_PER_USER};
 pub use report::{Latencies, LoadCounts, LoadReport};
-pub use schedule::{Action, Mix, Planned, Schedule};
-
-/// Requests per second of the reference load.
-pub(crate) const REFERENCE_RATE: f64 = 80.0;
+pub(crate) use schedule::shares;
+pub use schedule::{Action, Planned, Schedule};
 
 /// How many of the contents written last are read again.
 const RECENT: usize = 32;
@@ -43,16 +43,14 @@ const MAX_IN_FLIGHT: u64 = 4_096;
 pub struct LoadOptions {
     /// Where requests go: [`crate::Demo::front_address`].
     pub front: SocketAddr,
-    /// Requests per second, reads and writes together; must be positive.
-    pub rate: f64,
+    /// What arrives.
+    pub plan: LoadPlan,
+    /// What faults change in it while it runs.
+    pub dial: watch::Receiver<Dial>,
     /// When to stop; without it, when told to.
     pub duration: Option<Duration>,
-    /// What is asked, and how often.
-    pub mix: Mix,
     /// The contents to read: [`crate::Demo::content_ids`]; the first is the most popular.
     pub content_ids: Vec<i64>,
-    /// How many bytes a written payload has.
-    pub payload_bytes: usize,
     /// Longest wait for an answer, from the scheduled time on.
     pub timeout: Duration,
     /// Seed of the schedule: the same seed plans the same requests at the same times.
@@ -62,15 +60,14 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// Returns the reference load on a front: 80 requests a second, 100 reads to a write.
-    pub fn new(front: SocketAddr, content_ids: Vec<i64>) -> Self {
+    /// Returns a load on a front that nothing changes while it runs.
+    pub fn new(front: SocketAddr, plan: LoadPlan, content_ids: Vec<i64>) -> Self {
         Self {
             front,
-            rate: REFERENCE_RATE,
+            plan,
+            dial: watch::channel(Dial::default()).1,
             duration: None,
-            mix: Mix::default(),
             content_ids,
-            payload_bytes: 1_000,
             timeout: Duration::from_secs(5),
             seed: 1,
             progress: None,
@@ -90,8 +87,8 @@ enum Outcome {
 /// unanswered are waited for, after a shutdown they are given up.
 pub async fn run(options: LoadOptions, shutdown: impl Future<Output = ()>) -> LoadReport {
     let start = Instant::now();
-    let items = options.content_ids.len();
-    let schedule = Schedule::new(options.rate, options.mix, items, options.seed);
+    let mut schedule = Schedule::new(options.plan.clone(), options.seed);
+    let dial = options.dial.clone();
     let end = options.duration.map(|duration| start + duration);
     let progress = options.progress.clone();
     let load = Arc::new(Load::new(options));
@@ -100,7 +97,9 @@ pub async fn run(options: LoadOptions, shutdown: impl Future<Output = ()>) -> Lo
     let mut shutdown = std::pin::pin!(shutdown);
     let mut ended = Until::Due;
 
-    for planned in schedule {
+    loop {
+        let now = *dial.borrow();
+        let Some(planned) = schedule.next(now) else { break };
         let due = start + planned.at;
         if end.is_some_and(|end| due >= end) {
             break;
@@ -206,7 +205,7 @@ impl Load {
         let response = self.client.request(self.request(action)?).await.ok()?;
         let accepted = response.status().is_success();
         let body = response.into_body().collect().await.ok()?.to_bytes();
-        if accepted && let Action::Write { .. } = action {
+        if accepted && action.writes() {
             let body: Value = serde_json::from_slice(&body).ok()?;
             self.remember(body["content_id"].as_i64()?);
         }
@@ -221,8 +220,9 @@ impl Load {
                 let id = self.content_id(action)?;
                 *request.uri_mut() = format!("{collection}/{id}").parse::<Uri>().ok()?;
             }
-            Action::Write { user_id } => {
-                let payload = "tiertop ".chars().cycle().take(self.options.payload_bytes);
+            Action::List { .. } | Action::Asset { .. } => return None,
+            Action::Write { user_id } | Action::Upload { user_id } => {
+                let payload = "tiertop ".chars().cycle().take(self.options.plan.payload_bytes);
                 let body = json!({ "user_id": user_id, "payload": payload.collect::<String>() });
                 *request.method_mut() = http::Method::POST;
                 *request.uri_mut() = collection.parse::<Uri>().ok()?;
@@ -244,7 +244,7 @@ impl Load {
                 recent.or_else(|| ids.get(rank).copied())
             }
             Action::Read { rank } => ids.get(rank).copied(),
-            Action::Write { .. } => None,
+            _ => None,
         }
     }
 

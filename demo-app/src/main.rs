@@ -54,7 +54,7 @@ async fn run(args: RunArgs) -> Result<()> {
             .suggestion("try --otlp-endpoint http://127.0.0.1:4317");
     }
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
-    let mut options = DemoOptions::new(vec![program.into(), OsString::from("node")]);
+    let mut options = DemoOptions::new(vec![program.into(), OsString::from("node")], args.play.phase);
     options.otlp_endpoint.clone_from(&args.otlp_endpoint);
     options.seed = args.play.seed;
     // From here on a signal ends the demo in good order, also while it starts.

@@ -10,13 +10,16 @@
 //! removes the demo's folder itself; every node does, and the last one succeeds.
 
 mod lifetime;
+mod process;
 
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -25,12 +28,13 @@ use tokio::task::JoinHandle;
 
 use crate::service::{app, proxy, worker};
 use crate::settings::Settings;
-use crate::store::cache::Cache;
-use crate::store::replica::Applier;
+use crate::store::service_time::Servers;
 use crate::store::{cache, objects, primary, queue, replica};
 use crate::telemetry::{Identity, Telemetry};
 use crate::topology::{Peers, Role, Zone};
+use crate::wire::Wires;
 use lifetime::{End, Heard, Parent};
+use process::Process;
 
 /// How the name of a demo's folder begins. Nodes remove no other.
 pub(crate) const FOLDER_PREFIX: &str = "tiertop-demo-";
@@ -62,28 +66,93 @@ pub struct NodeArgs {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
-    Begin { peers: Peers, settings: Settings, siblings: Vec<u32> },
+    Begin {
+        peers: Peers,
+        settings: Settings,
+        siblings: Vec<u32>,
+    },
     Peers(Peers),
     Control(Control),
+    /// Answered by [`Report::Load`].
+    Load,
 }
 
-/// What can be turned in a running node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What can be turned in a running node. Each variant also says how it is put back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Control {
-    PauseApplier,
-    ResumeApplier,
-    FlushCache,
+    /// Replica and standby: how changes are applied.
+    Replay(Replay),
+    /// Cache: forgets this share of its entries, once.
+    Forget { share: f64 },
+    /// Any governed node and the third party: takes longer for each request and refuses some; zeros put
+    /// it back.
+    Slow { by: Duration, refused: f64 },
+    /// Primary: sessions that run burning queries; zero sessions end them.
+    BurningQueries { sessions: usize, cpu: Duration },
+    /// Primary: a session that takes the write lock again and again; zero `held` ends it.
+    HoldLock { held: Duration, free: Duration },
+    /// Primary: fills its disk; `None` gives the room back.
+    FillDisk { within: Option<Duration> },
+    /// Primary and replicas: whether the index on users is there; `Some` drops it and sets what a scanned
+    /// row takes.
+    DropIndex { row: Option<Duration> },
+    /// Application: connections of each database pool, and a job that holds them all; `None` puts the pools
+    /// back.
+    ShrinkPool(Option<PoolSqueeze>),
+    /// Application and box: share of the time in which it only computes; zero ends it.
+    BurnCpu { share: f64 },
+    /// Application and box: bytes taken each second; zero gives all of them back.
+    Leak { bytes_per_second: u64 },
+    /// Balancer: share of the requests that goes to its first instance; zero for an even balance.
+    Uneven { share: f64 },
+    /// Any node: how much later what it exchanges with a role arrives; zero ends it.
+    WireDelay { to: Role, by: Duration },
+    /// Any node that begins traces: share of them that is kept; 1 for all.
+    Sample { share: f64 },
+    /// Standby: takes over for the primary.
+    Promote,
+}
+
+/// How a replica applies the primary's changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Replay {
+    /// As they come.
+    Running,
+    /// Not at all.
+    Paused,
+    /// This long after they were made.
+    Late(Duration),
+}
+
+/// How tight a pool is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PoolSqueeze {
+    /// How many connections are left.
+    pub(crate) size: usize,
+    /// For how long a job holds them all.
+    pub(crate) held: Duration,
+    /// How long it leaves them free in between.
+    pub(crate) free: Duration,
 }
 
 /// What a node reports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
-    Listening { address: Option<SocketAddr> },
+    Listening {
+        address: Option<SocketAddr>,
+    },
     Ready,
     Done,
-    Failed { why: String },
+    /// Share of the node's servers that were busy since this was asked last, 0 to 1.
+    Load {
+        busy: f64,
+    },
+    Failed {
+        why: String,
+    },
 }
 
 /// Why a node ended by itself; reads well after "failed to".
@@ -115,11 +184,48 @@ pub enum NodeError {
 pub(crate) struct NodeContext {
     pub(crate) listener: TcpListener,
     pub(crate) address: SocketAddr,
+    /// Where it says it runs.
+    pub(crate) zone: Zone,
     /// The node's own folder.
     pub(crate) folder: PathBuf,
     pub(crate) peers: watch::Receiver<Peers>,
     pub(crate) settings: Settings,
+    /// The governor of this node: every request that it works for is served by one of these.
+    pub(crate) servers: Arc<Servers>,
+    /// The wires to its peers, which a fault can make longer.
+    pub(crate) wires: Wires,
     pub(crate) seed: u64,
+}
+
+/// A role, ready to serve.
+pub(crate) struct Started {
+    /// Serves for as long as it is polled.
+    pub(crate) serving: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Turns what only this role has.
+    pub(crate) turn: Turn,
+}
+
+/// Turns something in a role; the error says why it cannot be turned.
+pub(crate) type Turn = Box<dyn Fn(Control) -> Result<(), String> + Send>;
+
+impl Started {
+    /// A role in which nothing of its own can be turned.
+    pub(crate) fn plain(serving: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::turned(serving, |control| Err(unknown(&control)))
+    }
+
+    /// A role with things of its own that can be turned.
+    pub(crate) fn turned(
+        serving: impl Future<Output = ()> + Send + 'static,
+        turn: impl Fn(Control) -> Result<(), String> + Send + 'static,
+    ) -> Self {
+        Self { serving: Box::pin(serving), turn: Box::new(turn) }
+    }
+}
+
+/// Says that a role has nothing that a control turns.
+pub(crate) fn unknown(control: &Control) -> String {
+    format!("this role has nothing to turn by {control:?}")
 }
 
 /// Runs a process of the demo until its parent ends it or is gone. Builds a runtime of its own, so
@@ -166,8 +272,13 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })?;
     let (told, peers) = watch::channel(peers);
     let folder = own_folder(&args.folder, &args.name)?;
-    let context = NodeContext { listener, address, folder, peers, settings, seed: args.seed };
-    let mut running = start(args.role, context)?;
+    let servers = Arc::new(Servers::new(settings.service_time(args.role), args.seed));
+    let wires = Wires::default();
+    let process = Process { servers: Arc::clone(&servers), wires: wires.clone() };
+    let context =
+        NodeContext { listener, address, zone: args.zone, folder, peers, settings, servers, wires, seed: args.seed };
+    let Started { serving, turn } = start(args.role, context)?;
+    let mut running = Running { task: tokio::spawn(serving), turn, process };
     report(&Report::Ready);
     let end = obey(&mut parent, &mut running, &told).await?;
     running.task.abort();
@@ -193,65 +304,44 @@ async fn obey(parent: &mut Parent, running: &mut Running, told: &watch::Sender<P
                 told.send_replace(peers);
                 report(&Report::Done);
             }
-            Heard::Order(Order::Control(control)) => report(&running.controls.turn(control)),
+            Heard::Order(Order::Control(control)) => report(&running.turn(control)),
+            Heard::Order(Order::Load) => report(&Report::Load { busy: running.process.servers.busy_share() }),
             other => report(&Report::Failed { why: format!("{other:?} is no order") }),
         }
     }
 }
 
-/// A started role.
+/// A role that serves, and its process.
 struct Running {
     task: JoinHandle<()>,
-    controls: Controls,
+    turn: Turn,
+    process: Process,
 }
 
-/// What the parent can turn in a role.
-enum Controls {
-    None,
-    Cache(Arc<Cache>),
-    Replica(watch::Sender<Applier>),
-}
-
-impl Controls {
+impl Running {
+    /// Turns what every process has, or else what the role has.
     fn turn(&self, control: Control) -> Report {
-        match (self, control) {
-            (Self::Cache(cache), Control::FlushCache) => cache.flush(),
-            (Self::Replica(applier), Control::PauseApplier) => {
-                applier.send_replace(Applier::Paused);
-            }
-            (Self::Replica(applier), Control::ResumeApplier) => {
-                applier.send_replace(Applier::Running);
-            }
-            _ => {
-                return Report::Failed { why: format!("this role has no {control:?}") };
-            }
+        match self.process.turn(control).map_or(Ok(()), |control| (self.turn)(control)) {
+            Ok(()) => Report::Done,
+            Err(why) => Report::Failed { why },
         }
-        Report::Done
     }
 }
 
-fn start(role: Role, context: NodeContext) -> Result<Running, NodeError> {
-    let mut controls = Controls::None;
-    let task = match role {
-        Role::LoadBalancer => tokio::spawn(proxy::start(context, Role::Web)),
-        Role::Web => tokio::spawn(proxy::start(context, Role::App)),
-        Role::App => tokio::spawn(app::start(context)),
-        Role::Worker => tokio::spawn(worker::start(context)),
-        Role::Primary => tokio::spawn(primary::start(context)?),
-        Role::Queue => tokio::spawn(queue::start(context)?),
-        Role::ObjectStore => tokio::spawn(objects::start(context)?),
-        Role::Cache => {
-            let cache = Arc::new(Cache::new(context.settings.cache_capacity));
-            controls = Controls::Cache(Arc::clone(&cache));
-            tokio::spawn(cache::start(context, cache))
-        }
-        Role::Replica => {
-            let (sender, applier) = watch::channel(Applier::Running);
-            controls = Controls::Replica(sender);
-            tokio::spawn(replica::start(context, applier)?)
-        }
-    };
-    Ok(Running { task, controls })
+fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
+    Ok(match role {
+        Role::Edge => Started::plain(proxy::start(context, Role::LoadBalancer)),
+        Role::LoadBalancer => Started::plain(proxy::start(context, Role::Web)),
+        Role::Web => Started::plain(proxy::start(context, Role::App)),
+        Role::Box | Role::App => Started::plain(app::start(context)),
+        Role::Worker => Started::plain(worker::start(context)),
+        Role::Primary => Started::plain(primary::start(context)?),
+        Role::Replica | Role::Standby => replica::start(context)?,
+        Role::Cache => cache::start(context),
+        Role::Queue => Started::plain(queue::start(context)?),
+        Role::ObjectStore => Started::plain(objects::start(context)?),
+        Role::External => Started::plain(std::future::pending()),
+    })
 }
 
 /// Makes the node's own folder, and the demo's if this node is the first; no other user may look.

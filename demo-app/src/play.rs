@@ -7,15 +7,19 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::demo::{Demo, DemoError};
-use crate::fault::{self, Fault, FaultPlan};
-use crate::load::{self, LoadOptions, LoadReport, REFERENCE_RATE};
+use crate::fault::{Fault, FaultPlan};
+use crate::load::{self, LoadOptions, LoadPlan, LoadReport};
+use crate::topology::Phase;
 
 /// What is played.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PlayArgs {
-    /// Requests per second; 0 for no load.
-    #[arg(long, default_value_t = REFERENCE_RATE, value_parser = rate, allow_negative_numbers = true)]
-    pub rate: f64,
+    /// The phase of growth whose system is started, 1 to 5.
+    #[arg(long, default_value_t = Phase::WRITES)]
+    pub phase: Phase,
+    /// Requests per second; 0 for no load [default: by the phase, 20 to 80].
+    #[arg(long, value_parser = rate, allow_negative_numbers = true)]
+    pub rate: Option<f64>,
     /// How long to run, such as 30s or 5m [default: until you stop it].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
@@ -48,25 +52,35 @@ impl PlayArgs {
     pub async fn play(&self, demo: &Demo, shutdown: impl Future<Output = ()>) -> Result<Option<LoadReport>, DemoError> {
         let fault = async {
             if let Some(fault) = self.fault {
-                fault::play(demo, FaultPlan { fault, after: self.fault_after, lasting: self.fault_for }).await?;
+                crate::demo::play_fault(
+                    demo,
+                    FaultPlan {
+                        fault,
+                        intensity: crate::fault::Intensity::Medium,
+                        after: self.fault_after,
+                        lasting: self.fault_for,
+                    },
+                )
+                .await?;
             }
             std::future::pending().await
         };
         tokio::select! {
             report = self.load(demo, shutdown) => Ok(report),
             failed = fault => failed,
-            exit = demo.wait_any_exit() => Err(DemoError::Node { name: exit.name.to_owned(), why: exit.why }),
+            exit = demo.wait_any_exit() => Err(DemoError::Node { name: exit.name, why: exit.why }),
         }
     }
 
     async fn load(&self, demo: &Demo, shutdown: impl Future<Output = ()>) -> Option<LoadReport> {
-        if self.rate <= 0.0 {
+        let mut plan = LoadPlan::of(self.phase);
+        plan.rate = self.rate.unwrap_or(plan.rate);
+        if plan.rate <= 0.0 {
             // Without load there is nothing to report: the service is there to be looked at.
             let _ = tokio::time::timeout(self.duration.unwrap_or(Duration::MAX), shutdown).await;
             return None;
         }
-        let mut options = LoadOptions::new(demo.front_address(), demo.content_ids().to_vec());
-        options.rate = self.rate;
+        let mut options = LoadOptions::new(demo.front_address(), plan, demo.content_ids().to_vec());
         options.duration = self.duration;
         options.seed = self.seed;
         Some(load::run(options, shutdown).await)

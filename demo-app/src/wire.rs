@@ -4,15 +4,37 @@
 //! request at a time. The answer is `{"Ok": reply}`, or `{"Err": "why"}` when the store refuses.
 //! The protocol carries no trace context, as those of real caches and databases do not.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::store::lock;
+use crate::topology::Role;
+
 /// Largest frame that is read: 8 MiB, room for a batch of the bulk load.
 const MAX_FRAME: usize = 8 << 20;
+
+/// The wires from this process to its peers: by role, how much later what is exchanged arrives.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wires(Arc<Mutex<HashMap<Role, Duration>>>);
+
+impl Wires {
+    /// Makes the wires to a role longer or, by zero, as they were.
+    pub(crate) fn delay(&self, to: Role, by: Duration) {
+        let mut delays = lock(&self.0);
+        if by.is_zero() {
+            delays.remove(&to);
+        } else {
+            delays.insert(to, by);
+        }
+    }
+}
 
 /// Why a call to a store failed; reads well after "failed to".
 #[derive(Debug, thiserror::Error)]

@@ -190,14 +190,14 @@ fn measure(shared: &Arc<Shared>, name: &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::Peer;
+    use crate::topology::{Peer, Zone};
     use tokio::net::TcpListener;
 
     async fn pool_of_one() -> Pool {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(wire::serve(listener, |n: i64| async move { Ok(n) }));
-        let peers = Peers(vec![Peer { role: Role::Cache, address }]);
+        let peers = Peers(vec![Peer { role: Role::Cache, zone: Zone::A, address }]);
         Pool::new(Role::Cache, 1, watch::channel(peers).1)
     }
 

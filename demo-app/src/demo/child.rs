@@ -62,7 +62,7 @@ pub(super) fn command(options: &DemoOptions, seat: &Seat, folder: &Path) -> Resu
         .args(first)
         .args(["--role", &value_name(&seat.role)])
         .args(["--zone", &value_name(&seat.zone)])
-        .args(["--name", seat.name])
+        .args(["--name", &seat.name])
         .arg("--folder")
         .arg(folder)
         .args(["--otlp-endpoint", &options.otlp_endpoint])
@@ -109,7 +109,7 @@ impl Child {
         exited: &watch::Sender<Option<NodeExit>>,
     ) -> Result<Self, DemoError> {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
-        let failed = |source| DemoError::Spawn { name: seat.name.to_owned(), program, source };
+        let failed = |source| DemoError::Spawn { name: seat.name.clone(), program, source };
         let mut process = match spawner.spawn(command).await {
             Ok(process) => process,
             Err(source) => return Err(failed(source)),
@@ -121,7 +121,7 @@ impl Child {
         };
         let (ended, status) = watch::channel(None);
         let asked_to_end = Arc::new(AtomicBool::new(false));
-        tokio::spawn(watch_over(process, seat.name, ended, exited.clone(), Arc::clone(&asked_to_end)));
+        tokio::spawn(watch_over(process, seat.name.clone(), ended, exited.clone(), Arc::clone(&asked_to_end)));
         let Seat { role, name, zone } = seat;
         Ok(Self {
             info: NodeInfo { role, name, zone, pid: id, address: None },
@@ -174,7 +174,7 @@ impl Child {
             return Ok(());
         }
         kill_process(self.pid, signal)
-            .map_err(|error| DemoError::Signal { name: self.info.name.to_owned(), source: error.into() })
+            .map_err(|error| DemoError::Signal { name: self.info.name.clone(), source: error.into() })
     }
 
     /// Asks the node to end, also one that is stopped.
@@ -214,7 +214,7 @@ impl Child {
     async fn hear(&self, pipes: &mut Pipes) -> Result<Report, DemoError> {
         let line = tokio::time::timeout(ANSWER_TIMEOUT, pipes.reports.next_line())
             .await
-            .map_err(|_| DemoError::Silent { name: self.info.name.to_owned() })?;
+            .map_err(|_| DemoError::Silent { name: self.info.name.clone() })?;
         let Ok(Some(line)) = line else {
             return Err(self.gone().await);
         };
@@ -233,14 +233,14 @@ impl Child {
     }
 
     fn failed(&self, why: String) -> DemoError {
-        DemoError::Node { name: self.info.name.to_owned(), why }
+        DemoError::Node { name: self.info.name.clone(), why }
     }
 }
 
 /// Waits for a process to end, and tells those who want to know.
 async fn watch_over(
     mut process: tokio::process::Child,
-    name: &'static str,
+    name: String,
     ended: watch::Sender<Option<String>>,
     exited: watch::Sender<Option<NodeExit>>,
     asked_to_end: Arc<AtomicBool>,

@@ -1,6 +1,6 @@
 //! Stores the first contents by a short way: straight into the stores, in batches.
 //!
-//! The cache is filled as the reference load would have left it, so that the hit rate starts where
+//! The cache is filled as the load would have left it, so that the hit rate starts where
 //! it settles. Of a content that is read `x` times in an entry's lifetime, an entry is there with
 //! probability `x / (1 + x)`, and what is left of its lifetime is spread evenly.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clients::objects::{key, url};
 use crate::demo::DemoOptions;
-use crate::load::{Mix, REFERENCE_RATE};
+use crate::load::shares;
 use crate::service::{app, worker};
 use crate::store::database::Content;
 use crate::store::{cache, database, objects};
@@ -33,10 +33,11 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
     let mut object_store = connect(Role::ObjectStore).await?;
     let mut cache = connect(Role::Cache).await?;
 
-    let ids: Vec<i64> = (1..=i64::from(options.items)).collect();
-    let reads = Mix::default().shares(ids.len());
+    let ids: Vec<i64> = (1..=i64::from(options.load.items)).collect();
+    let reads: Vec<f64> = shares(&options.load).iter().map(|share| share * options.load.rate).collect();
     for batch in ids.chunks(BATCH) {
-        let contents: Vec<(Content, String)> = batch.iter().map(|&id| content(id, options.payload_bytes)).collect();
+        let contents: Vec<(Content, String)> =
+            batch.iter().map(|&id| content(id, options.load.payload_bytes)).collect();
 
         let many = contents.iter().map(|(row, payload)| (key(row.id), payload.clone())).collect();
         let request = objects::Request::PutMany { objects: many };
@@ -60,13 +61,13 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
     tokio::time::timeout(CATCH_UP, caught_up).await.map_err(|_| WireError::Timeout)?
 }
 
-/// Returns the cache entries that the reference load would have left of some contents.
-fn warm_entries(contents: &[(Content, String)], shares: &[f64], ttl: Duration) -> Vec<(String, String, Duration)> {
+/// Returns the cache entries that the load would have left of some contents, each read so often a second.
+fn warm_entries(contents: &[(Content, String)], reads: &[f64], ttl: Duration) -> Vec<(String, String, Duration)> {
     contents
         .iter()
         .filter_map(|(row, payload)| {
             let rank = usize::try_from(row.id).ok()?.checked_sub(1)?;
-            let reads = shares.get(rank)? * REFERENCE_RATE * ttl.as_secs_f64();
+            let reads = reads.get(rank)? * ttl.as_secs_f64();
             let present = spread(row.id, SQRT_2) < reads / (1.0 + reads);
             let left = ttl.mul_f64(spread(row.id, GOLDEN_RATIO));
             present.then(|| (app::cache_key(row.id), app::cached(row, payload), left))

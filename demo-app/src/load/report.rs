@@ -83,8 +83,7 @@ impl LoadReport {
             Outcome::TimedOut => self.counts.timeouts += 1,
             Outcome::Ok => {
                 self.counts.ok += 1;
-                let writes = matches!(action, Action::Write { .. });
-                if writes { &mut self.writes } else { &mut self.reads }.record(latency);
+                if action.writes() { &mut self.writes } else { &mut self.reads }.record(latency);
             }
         }
     }

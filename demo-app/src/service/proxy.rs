@@ -225,10 +225,11 @@ impl Upstreams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::Peer;
+    use crate::topology::{Peer, Zone};
 
     fn upstreams(ports: &[u16]) -> Upstreams {
-        let peer = |port: &u16| Peer { role: Role::App, address: SocketAddr::from(([127, 0, 0, 1], *port)) };
+        let peer =
+            |port: &u16| Peer { role: Role::App, zone: Zone::A, address: SocketAddr::from(([127, 0, 0, 1], *port)) };
         Upstreams::new(Role::App, watch::channel(Peers(ports.iter().map(peer).collect())).1)
     }
 

@@ -33,14 +33,14 @@ struct Worker {
 pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
     let (peers, settings) = (context.peers, context.settings);
     let worker = Arc::new(Worker {
-        queue: Queue::new(2 * settings.worker_concurrency, peers.clone()),
+        queue: Queue::new(2 * settings.worker.concurrency, peers.clone()),
         primary: Database::primary(settings.primary_pool, peers.clone()),
         objects: Objects::new(peers),
         duration: instruments::duration("messaging.process.duration", "Duration of processing a message."),
     });
     async move {
         let mut receivers = JoinSet::new();
-        for _ in 0..settings.worker_concurrency {
+        for _ in 0..settings.worker.concurrency {
             receivers.spawn(receive(Arc::clone(&worker)));
         }
         receivers.join_all().await;

@@ -9,7 +9,7 @@ use opentelemetry::global;
 use opentelemetry::metrics::AsyncInstrument;
 use serde::{Deserialize, Serialize};
 
-use crate::node::NodeContext;
+use crate::node::{Control, NodeContext, Started, unknown};
 use crate::store::lock;
 use crate::telemetry::attributes;
 use crate::wire;
@@ -65,9 +65,11 @@ impl Cache {
         }
     }
 
-    /// Forgets every entry; the counts stay.
-    pub(crate) fn flush(&self) {
-        lock(&self.entries).clear();
+    /// Forgets a share of the entries, the least recently used first; the counts stay.
+    pub(crate) fn forget(&self, share: f64) {
+        let mut entries = lock(&self.entries);
+        let kept = (entries.by_key.len() as f64 * (1.0 - share)).round() as usize;
+        entries.shrink(kept);
     }
 
     /// Drops expired entries and returns how many are left.
@@ -84,11 +86,20 @@ impl Cache {
 }
 
 /// Serves a cache.
-pub(crate) fn start(context: NodeContext, cache: Arc<Cache>) -> impl Future<Output = ()> {
+pub(crate) fn start(context: NodeContext) -> Started {
+    let cache = Arc::new(Cache::new(context.settings.cache_capacity));
     measure(&cache, &context);
-    wire::serve(context.listener, move |request| {
-        let cache = Arc::clone(&cache);
+    let answering = Arc::clone(&cache);
+    let serving = wire::serve(context.listener, move |request| {
+        let cache = Arc::clone(&answering);
         async move { Ok::<_, String>(cache.answer(request, Instant::now())) }
+    });
+    Started::turned(serving, move |control| match control {
+        Control::Forget { share } => {
+            cache.forget(share);
+            Ok(())
+        }
+        other => Err(unknown(&other)),
     })
 }
 
@@ -163,15 +174,20 @@ impl Entries {
         self.uses += 1;
         self.by_use.insert(self.uses, key.clone());
         self.by_key.insert(key, Entry { value, expires, used: self.uses });
-        let mut evicted = 0;
-        while self.by_key.len() > self.capacity {
+        self.shrink(self.capacity)
+    }
+
+    /// Drops the least recently used entries until no more than `most` are left; returns how many.
+    fn shrink(&mut self, most: usize) -> u64 {
+        let mut dropped = 0;
+        while self.by_key.len() > most {
             let Some((_, oldest)) = self.by_use.pop_first() else {
                 break;
             };
             self.by_key.remove(&oldest);
-            evicted += 1;
+            dropped += 1;
         }
-        evicted
+        dropped
     }
 
     fn remove(&mut self, key: &str) {
@@ -189,11 +205,6 @@ impl Entries {
             }
             alive
         });
-    }
-
-    fn clear(&mut self) {
-        self.by_key.clear();
-        self.by_use.clear();
     }
 }
 
@@ -240,12 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_drops_what_expired_and_a_flush_drops_all() {
+    fn a_sweep_drops_what_expired_and_all_can_be_forgotten() {
         let (cache, start) = (Cache::new(8), Instant::now());
         set(&cache, "a", start);
         set(&cache, "b", start + TTL);
         assert_eq!(cache.sweep(start + TTL), 1);
-        cache.flush();
+        cache.forget(1.0);
         assert_eq!(cache.sweep(start), 0);
         assert!(get(&cache, "b", start).is_none());
     }

@@ -7,6 +7,7 @@
 //! applied is the replica's true lag.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Request {
     Select {
         id: i64,
+    },
+    /// The newest contents of a user.
+    List {
+        user_id: i64,
     },
     Insert {
         user_id: i64,
@@ -38,12 +43,26 @@ pub(crate) enum Request {
     },
     /// The last position written or applied.
     Position,
+    /// How far this database is behind its primary; none for a primary.
+    Lag,
+    /// Remembers who a session belongs to.
+    PutSession {
+        id: String,
+        user_id: i64,
+    },
+    /// Who a session belongs to.
+    GetSession {
+        id: String,
+    },
 }
 
 /// What a database answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
     Row(Option<Content>),
+    Rows(Vec<Content>),
+    Session { user_id: Option<i64> },
+    Lag { behind: Duration },
     Inserted { id: i64 },
     Changed { rows: usize },
     Changes(Vec<Change>),

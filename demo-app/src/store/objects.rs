@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use opentelemetry::global;
 use serde::{Deserialize, Serialize};
@@ -75,29 +76,33 @@ impl Objects {
 /// Opens the store's folder and serves it.
 pub(crate) fn start(context: NodeContext) -> io::Result<impl Future<Output = ()>> {
     let objects = Objects::open(context.folder.join("objects"))?;
-    let servers = Servers::new(context.settings.object_store, context.seed);
-    let store = Arc::new((objects, servers));
+    let store = Arc::new((objects, Arc::clone(&context.servers)));
     measure(&store, &context);
     Ok(wire::serve(context.listener, move |request| {
         let store = Arc::clone(&store);
-        async move { answer(&store.0, &store.1, request).await.map_err(|error| error.to_string()) }
+        async move { answer(&store.0, &store.1, request).await }
     }))
 }
 
-async fn answer(objects: &Objects, servers: &Servers, request: Request) -> io::Result<Reply> {
-    match request {
-        Request::Put { key, data } => servers.serve(|| objects.put(&key, &data)).await.map(|()| None),
-        Request::Get { key } => servers.serve(|| objects.get(&key)).await,
-        Request::PutMany { objects: many } => {
-            for (key, data) in many {
-                objects.put(&key, &data)?;
-            }
-            Ok(None)
+async fn answer(objects: &Objects, servers: &Servers, request: Request) -> Result<Reply, String> {
+    let held = async { servers.hold(Duration::ZERO).await.map_err(|_| "slow down".to_owned()) };
+    let done = match request {
+        Request::Put { key, data } => {
+            held.await?;
+            objects.put(&key, &data).map(|()| None)
         }
-    }
+        Request::Get { key } => {
+            held.await?;
+            objects.get(&key)
+        }
+        Request::PutMany { objects: many } => {
+            many.iter().try_for_each(|(key, data)| objects.put(key, data)).map(|()| None)
+        }
+    };
+    done.map_err(|error| error.to_string())
 }
 
-fn measure(store: &Arc<(Objects, Servers)>, context: &NodeContext) {
+fn measure(store: &Arc<(Objects, Arc<Servers>)>, context: &NodeContext) {
     let watched = Arc::clone(store);
     let labels = attributes::object_store_node(context.address);
     global::meter("content-object-store")

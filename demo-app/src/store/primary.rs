@@ -18,7 +18,7 @@ const LONG_POLL: Duration = Duration::from_secs(1);
 
 struct Primary {
     database: Mutex<Database>,
-    servers: Servers,
+    servers: Arc<Servers>,
     changed: Notify,
 }
 
@@ -26,7 +26,7 @@ struct Primary {
 pub(crate) fn start(context: NodeContext) -> Result<impl Future<Output = ()>, rusqlite::Error> {
     let primary = Arc::new(Primary {
         database: Mutex::new(Database::primary(&context.folder.join("content.db"))?),
-        servers: Servers::new(context.settings.primary, context.seed),
+        servers: Arc::clone(&context.servers),
         changed: Notify::new(),
     });
     measure(&primary, &context);
@@ -35,7 +35,7 @@ pub(crate) fn start(context: NodeContext) -> Result<impl Future<Output = ()>, ru
         let answering = Arc::clone(&primary);
         let server = wire::serve(context.listener, move |request| {
             let primary = Arc::clone(&answering);
-            async move { answer(&primary, request).await.map_err(|error| error.to_string()) }
+            async move { answer(&primary, request).await }
         });
         tokio::join!(server, beat(&primary, heartbeat));
     })
@@ -52,32 +52,41 @@ async fn beat(primary: &Primary, pace: Duration) {
     }
 }
 
-async fn answer(primary: &Primary, request: Request) -> Result<Reply, rusqlite::Error> {
+async fn answer(primary: &Primary, request: Request) -> Result<Reply, String> {
     let database = || lock(&primary.database);
-    let served = primary.servers.serve(|| ());
+    let served = async { primary.servers.hold(Duration::ZERO).await.map_err(|_| "too busy".to_owned()) };
     let reply = match request {
         Request::Select { id } => {
-            served.await;
-            return database().select(id).map(Reply::Row);
+            served.await?;
+            return database().select(id).map(Reply::Row).map_err(text);
         }
-        Request::Changes { after } => return changes(primary, after).await,
-        Request::Position => return database().written().map(Reply::Position),
+        Request::Changes { after } => return changes(primary, after).await.map_err(text),
+        Request::Position => return database().written().map(Reply::Position).map_err(text),
         Request::Insert { user_id } => {
-            served.await;
-            Reply::Inserted { id: database().insert(user_id)? }
+            served.await?;
+            Reply::Inserted { id: database().insert(user_id).map_err(text)? }
         }
         Request::Update { id, metadata, asset_url } => {
-            served.await;
-            Reply::Changed { rows: database().update(id, &metadata, &asset_url)? }
+            served.await?;
+            Reply::Changed { rows: database().update(id, &metadata, &asset_url).map_err(text)? }
         }
         Request::Delete { id } => {
-            served.await;
-            Reply::Changed { rows: database().delete(id)? }
+            served.await?;
+            Reply::Changed { rows: database().delete(id).map_err(text)? }
         }
-        Request::InsertMany { rows } => Reply::Changed { rows: database().insert_many(&rows)? },
+        other @ (Request::List { .. } | Request::Lag | Request::PutSession { .. } | Request::GetSession { .. }) => {
+            return Err(format!("{other:?} is not served"));
+        }
+        Request::InsertMany { rows } => Reply::Changed { rows: database().insert_many(&rows).map_err(text)? },
     };
     primary.changed.notify_waiters();
     Ok(reply)
+}
+
+/// Returns an error as the text that a client is told.
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped by value")]
+fn text(error: rusqlite::Error) -> String {
+    error.to_string()
 }
 
 async fn changes(primary: &Primary, after: i64) -> Result<Reply, rusqlite::Error> {

@@ -7,7 +7,7 @@ use opentelemetry::global;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::node::NodeContext;
+use crate::node::{Control, NodeContext, Replay, Started, unknown};
 use crate::store::database::{Database, Reply, Request};
 use crate::store::service_time::Servers;
 use crate::store::{lock, unix_millis};
@@ -23,14 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Replica {
     database: Mutex<Database>,
-    servers: Servers,
-}
-
-/// Whether the applier applies; what a test or a fault turns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Applier {
-    Running,
-    Paused,
+    servers: Arc<Servers>,
 }
 
 /// Why a batch of changes was not applied; reads well after "failed to".
@@ -42,39 +35,47 @@ enum ApplyError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// Opens the replica's file, serves it, and follows the primary while `applier` says so.
-pub(crate) fn start(
-    context: NodeContext,
-    applier: watch::Receiver<Applier>,
-) -> Result<impl Future<Output = ()>, rusqlite::Error> {
+/// Opens the replica's file, serves it, and follows the primary as it is told to.
+pub(crate) fn start(context: NodeContext) -> Result<Started, rusqlite::Error> {
     let replica = Arc::new(Replica {
         database: Mutex::new(Database::replica(&context.folder.join("content.db"))?),
-        servers: Servers::new(context.settings.replica, context.seed),
+        servers: Arc::clone(&context.servers),
     });
     measure(&replica, &context);
-    Ok(async move {
+    let (turned, replay) = watch::channel(Replay::Running);
+    let serving = async move {
         let answering = Arc::clone(&replica);
         let server = wire::serve(context.listener, move |request| {
             let replica = Arc::clone(&answering);
             async move { answer(&replica, request).await }
         });
-        tokio::join!(server, follow(&replica, context.peers, applier));
-    })
+        tokio::join!(server, follow(&replica, context.peers, replay));
+    };
+    Ok(Started::turned(serving, move |control| match control {
+        Control::Replay(replay) => {
+            turned.send_replace(replay);
+            Ok(())
+        }
+        other => Err(unknown(&other)),
+    }))
 }
 
 async fn answer(replica: &Replica, request: Request) -> Result<Reply, String> {
     let reply = match request {
-        Request::Select { id } => replica.servers.serve(|| lock(&replica.database).select(id)).await.map(Reply::Row),
+        Request::Select { id } => {
+            replica.servers.hold(Duration::ZERO).await.map_err(|_| "too busy".to_owned())?;
+            lock(&replica.database).select(id).map(Reply::Row)
+        }
         Request::Position => lock(&replica.database).applied().map(Reply::Position),
         _ => return Err("a replica is read-only".to_owned()),
     };
     reply.map_err(|error| error.to_string())
 }
 
-async fn follow(replica: &Replica, peers: watch::Receiver<Peers>, mut applier: watch::Receiver<Applier>) {
+async fn follow(replica: &Replica, peers: watch::Receiver<Peers>, mut replay: watch::Receiver<Replay>) {
     let mut connection = None;
     loop {
-        let followed = next_changes(replica, &peers, &mut connection, &mut applier).await;
+        let followed = next_changes(replica, &peers, &mut connection, &mut replay).await;
         if followed.is_err() {
             connection = None;
             tokio::time::sleep(RETRY).await;
@@ -86,7 +87,7 @@ async fn next_changes(
     replica: &Replica,
     peers: &watch::Receiver<Peers>,
     connection: &mut Option<TcpStream>,
-    applier: &mut watch::Receiver<Applier>,
+    replay: &mut watch::Receiver<Replay>,
 ) -> Result<(), ApplyError> {
     let stream = if let Some(stream) = connection {
         stream
@@ -98,7 +99,7 @@ async fn next_changes(
     let request = Request::Changes { after };
     let reply = tokio::time::timeout(TIMEOUT, wire::call(stream, &request)).await.map_err(|_| WireError::Timeout)??;
     // The node owns the sender for as long as it lives; without it nobody can pause us.
-    let _ = applier.wait_for(|applier| *applier == Applier::Running).await;
+    let _ = replay.wait_for(|replay| *replay != Replay::Paused).await;
     if let Reply::Changes(changes) = reply {
         lock(&replica.database).apply(&changes)?;
     }

@@ -1,38 +1,83 @@
-//! Holds a store's requests for their service time, a bounded number at once.
+//! The governor: holds a node's requests for their service time, a bounded number at once.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
 use tokio::sync::Semaphore;
 
 use crate::settings::ServiceTime;
 use crate::store::lock;
 
-/// The servers of one store: those who find all of them busy wait in line.
+/// The servers of one node: those who find all of them busy wait in line.
 pub(crate) struct Servers {
-    mean: Duration,
-    free: Semaphore,
+    /// `None` for a node that is not governed.
+    governed: Option<(ServiceTime, Semaphore)>,
     random: Mutex<StdRng>,
+    slowness: Mutex<Slowness>,
+    busy: Mutex<Busy>,
 }
 
+/// What a fault adds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slowness {
+    by: Duration,
+    refused: f64,
+}
+
+/// Server time that was used, since it was asked for last.
+struct Busy {
+    since: Instant,
+    used: Duration,
+}
+
+/// A request was not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused;
+
 impl Servers {
-    pub(crate) fn new(service_time: ServiceTime, seed: u64) -> Self {
+    pub(crate) fn new(service_time: Option<ServiceTime>, seed: u64) -> Self {
         Self {
-            mean: service_time.mean,
-            free: Semaphore::new(service_time.concurrency),
+            governed: service_time.map(|time| (time, Semaphore::new(time.concurrency))),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
+            slowness: Mutex::default(),
+            busy: Mutex::new(Busy { since: Instant::now(), used: Duration::ZERO }),
         }
     }
 
-    /// Runs `work` after waiting for a free server and for one service time.
-    pub(crate) async fn serve<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _server = self.free.acquire().await.expect("the semaphore is never closed");
-        let time = sample(self.mean, &mut lock(&self.random));
+    /// Waits for a free server, holds it for one service time and `longer`, and gives it back; or refuses.
+    pub(crate) async fn hold(&self, longer: Duration) -> Result<(), Refused> {
+        let Slowness { by, refused } = *lock(&self.slowness);
+        if refused > 0.0 && lock(&self.random).random::<f64>() < refused {
+            return Err(Refused);
+        }
+        let Some((time, free)) = &self.governed else {
+            tokio::time::sleep(longer + by).await;
+            return Ok(());
+        };
+        let _server = free.acquire().await.expect("the semaphore is never closed");
+        let since = Instant::now();
+        let time = sample(time.mean, &mut lock(&self.random)) + longer + by;
         tokio::time::sleep(time).await;
-        work()
+        lock(&self.busy).used += since.elapsed();
+        Ok(())
+    }
+
+    /// Makes each request take longer, and a share of them be refused; zeros put it back.
+    pub(crate) fn slow(&self, by: Duration, refused: f64) {
+        *lock(&self.slowness) = Slowness { by, refused };
+    }
+
+    /// Share of the servers that were busy since this was asked last, 0 to 1; 0 where nothing is governed.
+    pub(crate) fn busy_share(&self) -> f64 {
+        let Some((time, _)) = &self.governed else { return 0.0 };
+        let mut busy = lock(&self.busy);
+        let whole = busy.since.elapsed().as_secs_f64() * time.concurrency as f64;
+        let share = if whole > 0.0 { busy.used.as_secs_f64() / whole } else { 0.0 };
+        *busy = Busy { since: Instant::now(), used: Duration::ZERO };
+        share.min(1.0)
     }
 }
 

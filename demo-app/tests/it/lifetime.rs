@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tiertop_demo::{Demo, DemoOptions, Perturbation, Role};
+use tiertop_demo::{Demo, DemoOptions, Perturbation, Phase, Role};
 
 use crate::{NOBODY, demo, eventually, options};
 
@@ -116,12 +116,12 @@ async fn what_keeps_a_node_from_starting_reaches_the_caller() {
     let error = Demo::start(options("not an endpoint")).await.unwrap_err().to_string();
     assert!(error.contains("set up telemetry for not an endpoint"), "{error}");
 
-    let wrong = |program: &str| Demo::start(DemoOptions::new(vec![OsString::from(program)]));
+    let wrong = |program: &str| Demo::start(DemoOptions::new(vec![OsString::from(program)], Phase::WRITES));
     let error = wrong("/does/not/exist").await.unwrap_err().to_string();
     assert!(error.contains("/does/not/exist"), "{error}");
     let error = wrong("false").await.unwrap_err().to_string();
     assert!(error.contains("cache-a"), "{error}");
-    assert!(Demo::start(DemoOptions::new(Vec::new())).await.is_err());
+    assert!(Demo::start(DemoOptions::new(Vec::new(), Phase::WRITES)).await.is_err());
 }
 
 #[test]

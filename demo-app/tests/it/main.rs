@@ -13,7 +13,7 @@ mod spans;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use tiertop_demo::{Demo, DemoOptions};
+use tiertop_demo::{Demo, DemoOptions, Phase};
 
 /// Longest wait for something that should happen soon; the machine may be busy.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -21,9 +21,9 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// The options of a small demo that reports to `endpoint`.
 fn options(endpoint: &str) -> DemoOptions {
     let program = env!("CARGO_BIN_EXE_tiertop-demo");
-    let mut options = DemoOptions::new(vec![OsString::from(program), OsString::from("node")]);
+    let mut options = DemoOptions::new(vec![OsString::from(program), OsString::from("node")], Phase::WRITES);
     endpoint.clone_into(&mut options.otlp_endpoint);
-    options.items = 50;
+    options.load.items = 50;
     options
 }
 

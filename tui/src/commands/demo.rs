@@ -55,7 +55,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
 async fn start(play: &PlayArgs) -> Result<(Agent, Demo)> {
     let agent = Agent::start(AgentOptions::private())?;
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
-    let mut options = DemoOptions::new(vec![program.into(), "demo-node".into()]);
+    let mut options = DemoOptions::new(vec![program.into(), "demo-node".into()], play.phase);
     options.otlp_endpoint = format!("http://{}", agent.addresses().otlp_grpc);
     options.seed = play.seed;
     let demo = Demo::start(options).await.map_err(|error| {
@@ -100,7 +100,7 @@ async fn report(mut args: DemoArgs) -> Result<ExitCode> {
     eprintln!(
         "tiertop demo: {} processes, {} requests/s for {}",
         demo.nodes().len(),
-        args.play.rate,
+        args.play.rate.unwrap_or_else(|| args.play.phase.usual_rate()),
         humantime::format_duration(lasting)
     );
     let played = play(&args.play, &demo, interrupt.heard()).await;
