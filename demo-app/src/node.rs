@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::service::{app, proxy, worker};
+use crate::service::{app, edge, external, proxy, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
 use crate::store::{cache, objects, primary, queue, replica};
@@ -330,9 +330,9 @@ impl Running {
 
 fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
     Ok(match role {
-        Role::Edge => Started::plain(proxy::start(context, Role::LoadBalancer)),
-        Role::LoadBalancer => Started::plain(proxy::start(context, Role::Web)),
-        Role::Web => Started::plain(proxy::start(context, Role::App)),
+        Role::Edge => edge::start(context),
+        Role::LoadBalancer => proxy::balancer(context),
+        Role::Web => proxy::web(context),
         Role::Box | Role::App => Started::plain(app::start(context)),
         Role::Worker => Started::plain(worker::start(context)),
         Role::Primary => Started::plain(primary::start(context)?),
@@ -340,7 +340,7 @@ fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
         Role::Cache => cache::start(context),
         Role::Queue => Started::plain(queue::start(context)?),
         Role::ObjectStore => Started::plain(objects::start(context)?),
-        Role::External => Started::plain(std::future::pending()),
+        Role::External => external::start(context),
     })
 }
 
