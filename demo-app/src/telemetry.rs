@@ -116,11 +116,7 @@ fn without_transport() -> Targets {
         })
 }
 
-fn tracers(
-    endpoint: &str,
-    resource: Resource,
-    share: Option<&Share>,
-) -> Result<SdkTracerProvider, ExporterBuildError> {
+fn tracers(endpoint: &str, resource: Resource, share: Option<&Share>) -> Result<SdkTracerProvider, ExporterBuildError> {
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
     let mut batches = BatchConfigBuilder::default();
     if env::var_os("OTEL_BSP_SCHEDULE_DELAY").is_none() {

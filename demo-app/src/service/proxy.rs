@@ -172,9 +172,7 @@ impl Proxy {
         }
         match failures.last() {
             None => refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance to serve the request"),
-            Some(Failure::Timeout) => {
-                refusal(StatusCode::GATEWAY_TIMEOUT, "the next tier did not answer in time")
-            }
+            Some(Failure::Timeout) => refusal(StatusCode::GATEWAY_TIMEOUT, "the next tier did not answer in time"),
             Some(_) => refusal(StatusCode::BAD_GATEWAY, "the next tier could not be reached"),
         }
     }
@@ -280,9 +278,8 @@ mod tests {
 
     #[test]
     fn lists_are_worth_least() {
-        let value = |method: Method, uri: &str| {
-            value(&Request::builder().method(method).uri(uri).body(Bytes::new()).unwrap())
-        };
+        let value =
+            |method: Method, uri: &str| value(&Request::builder().method(method).uri(uri).body(Bytes::new()).unwrap());
         assert_eq!(value(Method::GET, "/api/v1/content?user_id=7"), Value::Low);
         assert_eq!(value(Method::GET, "/api/v1/content/7"), Value::High);
         assert_eq!(value(Method::POST, "/api/v1/content"), Value::High);

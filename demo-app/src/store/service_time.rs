@@ -131,19 +131,12 @@ mod tests {
     async fn who_is_served_and_who_waits_is_known() {
         let servers = Servers::new(Some(ServiceTime::millis(60_000, 2)), 1);
         assert_eq!(servers.occupancy(), Some(Occupancy { most: 2, busy: 0, pending: 0 }));
-        let three = async {
-            tokio::join!(
-                servers.hold(Duration::ZERO),
-                servers.hold(Duration::ZERO),
-                servers.hold(Duration::ZERO)
-            )
-        };
-        let seen = tokio::select! {
-            biased;
-            _ = three => None,
-            () = tokio::task::yield_now() => servers.occupancy(),
-        };
-        assert_eq!(seen, Some(Occupancy { most: 2, busy: 2, pending: 1 }));
+        let hold = || servers.hold(Duration::ZERO);
+        let mut three = Box::pin(async { tokio::join!(hold(), hold(), hold()) });
+        let begun = std::future::poll_fn(|context| std::task::Poll::Ready(three.as_mut().poll(context).is_pending()));
+        assert!(begun.await);
+        assert_eq!(servers.occupancy(), Some(Occupancy { most: 2, busy: 2, pending: 1 }));
+        drop(three);
         assert_eq!(servers.occupancy(), Some(Occupancy { most: 2, busy: 0, pending: 0 }), "all gave up");
         assert_eq!(Servers::new(None, 1).occupancy(), None);
     }

@@ -2,7 +2,7 @@
 //!
 //! A trace is kept if the low 56 bits of its id, which are random, reach a threshold; the threshold
 //! goes along as `ot=th:..` in `tracestate`, so that who gets the spans knows how many each stands for
-//! (OpenTelemetry specification, "TraceState: Probability Sampling"). The share can be changed at any
+//! (OpenTelemetry specification, "Probability Sampling"). The share can be changed at any
 //! time. Where `OTEL_TRACES_SAMPLER` is set the SDK's own sampler rules, and nothing can be changed.
 
 use std::sync::Arc;
@@ -87,7 +87,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     fn decide(share: &Share, trace_id: u128) -> SamplingResult {
-        Root(share.clone()).should_sample(None, trace_id.to_be_bytes().into(), "", &SpanKind::Server, &[], &[])
+        Root(share.clone()).should_sample(None, trace_id.into(), "", &SpanKind::Server, &[], &[])
     }
 
     #[test]
@@ -100,9 +100,12 @@ mod tests {
         assert!(kept.clone().all(|result| result.trace_state.get("ot") == Some("th:c")));
         let kept = kept.count();
         assert!((2_300..2_700).contains(&kept), "{kept}");
-        assert!(results.iter().filter(|result| result.decision == SamplingDecision::Drop).all(|result| {
-            result.trace_state.get("ot").is_none()
-        }));
+        assert!(
+            results
+                .iter()
+                .filter(|result| result.decision == SamplingDecision::Drop)
+                .all(|result| { result.trace_state.get("ot").is_none() })
+        );
     }
 
     #[test]

@@ -68,16 +68,12 @@ impl Cache {
     /// Keeps an answer if it may be kept, and returns whether it is; what was kept before is forgotten.
     pub(super) fn learn(&mut self, key: String, answer: &Answer, now: Instant) -> bool {
         let age = seconds(answer.headers().get(header::AGE).and_then(|age| age.to_str().ok())).unwrap_or_default();
-        match lifetime(answer).filter(|lifetime| age < *lifetime) {
-            Some(lifetime) => {
-                self.0.put(key, Arc::new(Kept { answer: answer.clone(), since: now, age, lifetime }));
-                true
-            }
-            None => {
-                self.0.pop(&key);
-                false
-            }
-        }
+        let Some(lifetime) = lifetime(answer).filter(|lifetime| age < *lifetime) else {
+            self.0.pop(&key);
+            return false;
+        };
+        self.0.put(key, Arc::new(Kept { answer: answer.clone(), since: now, age, lifetime }));
+        true
     }
 }
 

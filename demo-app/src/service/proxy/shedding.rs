@@ -53,7 +53,8 @@ impl Shedding {
             return Err(Shed::LowValue);
         }
         self.all.tokens -= 1.0;
-        self.low.tokens = (self.low.tokens - 1.0).max(0.0);
+        // It may owe as much as it holds, or what the others take while it is empty would not count.
+        self.low.tokens = (self.low.tokens - 1.0).max(-self.low.size());
         Ok(())
     }
 }
