@@ -6,4 +6,6 @@ pub(crate) mod edge;
 pub(crate) mod external;
 pub(crate) mod http;
 pub(crate) mod proxy;
+#[cfg(test)]
+mod testbed;
 pub(crate) mod worker;

@@ -145,6 +145,49 @@ fn unless_had(mut answer: Answer, has: Option<&HeaderValue>) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::testbed::{Origin, get, node};
+    use crate::settings::Settings;
+    use crate::topology::Phase;
+
+    #[tokio::test]
+    async fn what_may_be_kept_is_asked_for_once_and_serves_while_what_is_behind_is_down() {
+        let origin = Origin::start(|number, path| match (number, path) {
+            (3.., "/short") => (503, vec![]),
+            (_, "/short") => (200, vec![("cache-control", "max-age=1"), ("etag", "\"a\"")]),
+            (_, "/long") => (200, vec![("cache-control", "max-age=60")]),
+            _ => (200, vec![]),
+        });
+        let origin = origin.await;
+        let edge = node(Role::LoadBalancer, &[origin.address], Settings::of(Phase::SPIKES), start).await;
+        let says = async |path: &str| {
+            let (status, headers) = get(edge, path, &[]).await;
+            (status, headers["cache-status"].to_str().unwrap().to_owned())
+        };
+        assert_eq!(says("/short").await, (200, "edge; fwd=miss; stored".to_owned()));
+        let hit = get(edge, "/short", &[]).await;
+        assert_eq!(
+            (hit.0, &hit.1["cache-status"], &hit.1["age"]),
+            (200, &"edge; hit".parse().unwrap(), &"0".parse().unwrap())
+        );
+        assert_eq!(get(edge, "/short", &[("if-none-match", "\"a\"")]).await.0, 304);
+        assert_eq!(says("/long").await.1, "edge; fwd=miss; stored");
+        assert_eq!(origin.requests(), 2);
+        assert_eq!(says("/never").await.1, "edge; fwd=miss");
+        assert_eq!(says("/never").await.1, "edge; fwd=miss");
+
+        // It expires within a second, and from then on the origin fails.
+        let expired = async {
+            loop {
+                let (status, says) = says("/short").await;
+                assert_eq!(status, 200);
+                if says != "edge; hit" {
+                    return says;
+                }
+            }
+        };
+        let said = tokio::time::timeout(std::time::Duration::from_secs(20), expired).await.unwrap();
+        assert_eq!(said, "edge; fwd=stale; fwd-status=503");
+    }
 
     #[test]
     fn a_caller_that_has_the_answer_gets_no_body() {

@@ -264,6 +264,41 @@ fn strip(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::testbed::{Origin, get, node};
+    use crate::settings::Settings;
+    use crate::topology::Phase;
+
+    #[tokio::test]
+    async fn a_read_survives_an_instance_that_breaks_off_and_one_that_is_gone() {
+        let breaks = Origin::that_breaks_off().await;
+        let gone = {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap()
+        };
+        let good = Origin::start(|_, _| (200, vec![])).await;
+        let web = node(Role::App, &[breaks, gone, good.address], Settings::of(Phase::WEB_TIER), web).await;
+        for _ in 0..6 {
+            assert_eq!(get(web, "/api/v1/content/1", &[]).await.0, 200);
+        }
+        assert_eq!(good.requests(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_balancer_over_its_limit_says_when_to_come_again() {
+        let origin = Origin::start(|_, _| (200, vec![])).await;
+        let mut settings = Settings::of(Phase::SPIKES);
+        settings.most_requests_per_second = Some(2.0);
+        let balancer = node(Role::Web, &[origin.address], settings, balancer).await;
+        let mut statuses = Vec::new();
+        for _ in 0..20 {
+            let (status, headers) = get(balancer, "/api/v1/content/1", &[]).await;
+            assert_eq!(headers.contains_key("retry-after"), status == 429);
+            statuses.push(status);
+        }
+        assert_eq!(statuses[..2], [200, 200]);
+        assert!(statuses.contains(&429), "{statuses:?}");
+        assert_eq!(get(balancer, "/healthz", &[]).await.0, 200, "a check is no request");
+    }
 
     #[test]
     fn a_write_is_tried_again_only_where_it_was_never_reached() {

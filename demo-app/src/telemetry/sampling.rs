@@ -83,6 +83,8 @@ fn marked(state: TraceState, threshold: u64) -> TraceState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use opentelemetry::trace::{Span, SpanContext, SpanId, TraceFlags, Tracer, TracerProvider};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
 
@@ -106,6 +108,27 @@ mod tests {
                 .filter(|result| result.decision == SamplingDecision::Drop)
                 .all(|result| { result.trace_state.get("ot").is_none() })
         );
+    }
+
+    #[test]
+    fn what_begins_here_is_decided_here_and_goes_along_with_its_threshold() {
+        let share = Share::default();
+        share.keep(0.5);
+        let provider = SdkTracerProvider::builder().with_sampler(share.sampler()).build();
+        let tracer = provider.tracer("test");
+        let kept = (0..1_000).map(|_| tracer.start("root")).find(|root| root.span_context().is_sampled()).unwrap();
+        assert_eq!(kept.span_context().trace_state().get("ot"), Some("th:8"));
+        let came = |sampled| {
+            let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+            let state = kept.span_context().trace_state().clone();
+            let parent = SpanContext::new(TraceId::from(1), SpanId::from(1), flags, true, state);
+            tracer.start_with_context("child", &Context::new().with_remote_span_context(parent))
+        };
+        share.keep(0.0);
+        assert!(came(true).span_context().is_sampled(), "who came sampled stays sampled");
+        assert_eq!(came(true).span_context().trace_state().get("ot"), Some("th:8"));
+        share.keep(1.0);
+        assert!(!came(false).span_context().is_sampled());
     }
 
     #[test]

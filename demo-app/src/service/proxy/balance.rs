@@ -53,8 +53,9 @@ impl Drop for Outstanding<'_> {
 impl Balance {
     /// Balances over the instances of a role, and counts them in the metrics.
     pub(super) fn new(role: Role, mut peers: watch::Receiver<Peers>, seed: u64) -> Arc<Self> {
-        peers.mark_changed();
-        let state = State { peers, upstreams: Upstreams::default(), random: StdRng::seed_from_u64(seed) };
+        let mut upstreams = Upstreams::default();
+        upstreams.told(peers.borrow_and_update().of(role));
+        let state = State { peers, upstreams, random: StdRng::seed_from_u64(seed) };
         let balance = Arc::new(Self { role, state: Mutex::new(state) });
         measure(&balance);
         balance
