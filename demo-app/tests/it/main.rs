@@ -7,6 +7,7 @@ mod client;
 mod faults;
 mod lifetime;
 mod metrics;
+mod node;
 mod sink;
 mod spans;
 
