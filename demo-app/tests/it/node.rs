@@ -89,11 +89,12 @@ async fn a_process_that_burns_uses_its_processor_and_says_so() {
     let (sink, endpoint) = Sink::start();
     let mut node = Node::start("web", &endpoint, &json!({}), &[]);
     let used = "process.cpu.utilization";
-    eventually("an idle process", async || sink.latest(used).filter(|&share| share < 0.3)).await;
+    eventually("an idle process", async || sink.latest(used).filter(|&share| share < 0.1)).await;
     assert_eq!(node.turn(&json!({ "burn_cpu": { "share": 0.9 } })), "done");
-    eventually("a busy process", async || sink.latest(used).filter(|&share| share > 0.4)).await;
+    // Where others compute too, it gets less of a core than it asks for.
+    eventually("a busy process", async || sink.latest(used).filter(|&share| share > 0.2)).await;
     assert_eq!(node.turn(&json!({ "burn_cpu": { "share": 0.0 } })), "done");
-    eventually("an idle process", async || sink.latest(used).filter(|&share| share < 0.3)).await;
+    eventually("an idle process", async || sink.latest(used).filter(|&share| share < 0.1)).await;
     assert!(sink.points().iter().all(|point| point.resource["service.version"] == "\"9.9.9\""));
 }
 
