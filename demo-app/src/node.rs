@@ -60,6 +60,9 @@ pub struct NodeArgs {
     /// Seed of its random numbers.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Where it listens; at another free port should that one be taken.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
 }
 
 /// What a parent tells a node.
@@ -256,7 +259,7 @@ async fn live(args: &NodeArgs) -> Result<(), NodeError> {
 
 /// Starts the role and follows the parent's orders until the end.
 async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = listen(args.listen).await?;
     let address = listener.local_addr()?;
     report(&Report::Listening { address: args.role.listens().then_some(address) });
     let (peers, settings, siblings) = match parent.hear().await {
@@ -287,6 +290,16 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         End::ParentLost => lifetime::wake(&siblings),
     }
     Ok(end)
+}
+
+/// Binds an address or, where somebody else has taken it meanwhile, a free port beside it.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
+        }
+        bound => bound,
+    }
 }
 
 async fn obey(parent: &mut Parent, running: &mut Running, told: &watch::Sender<Peers>) -> Result<End, NodeError> {
