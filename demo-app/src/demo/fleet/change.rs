@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{Fleet, Place, STOP_TIMEOUT, Standing, Whom, remove_files, say};
 use crate::demo::DemoError;
 use crate::demo::child::{self, Child, Ended, Start};
-use crate::node::{Control, Order};
+use crate::node::{Beginning, Control, Order};
 use crate::store::lock;
 use crate::topology::{Peers, Role, Seat};
 
@@ -131,11 +131,11 @@ impl Fleet {
                 place.listed = true;
             });
         }
-        let order = Order::Begin {
+        let order = Order::Begin(Box::new(Beginning {
             peers: self.peers(),
             settings: self.options.settings.clone(),
             siblings: lock(&self.places).iter().filter_map(Place::running).map(|child| child.id()).collect(),
-        };
+        }));
         for (_, child) in started {
             child.begin(&order).await?;
         }
