@@ -10,7 +10,7 @@ use crate::clients::objects::key;
 use crate::service::app::cache_key;
 use crate::store::{cache, objects, queue};
 use crate::topology::{Peers, Role};
-use crate::wire::{self, WireError};
+use crate::wire::{self, WireError, Wires};
 
 /// Longest wait for a store's answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,15 +25,15 @@ pub(super) async fn swap_payload(
     change: impl Fn(&str) -> String,
 ) -> Result<String, WireError> {
     let store = peers.one(Role::ObjectStore).ok_or(WireError::Unknown)?;
-    let before: objects::Reply = ask(store, &objects::Request::Get { key: key(content_id) }).await?;
+    let before: objects::Reply = ask(Role::ObjectStore, store, &objects::Request::Get { key: key(content_id) }).await?;
     let before = before.ok_or_else(|| WireError::Refused("there is no such content".to_owned()))?;
     let put = objects::Request::Put { key: key(content_id), data: change(&before) };
-    ask::<_, objects::Reply>(store, &put).await?;
+    ask::<_, objects::Reply>(Role::ObjectStore, store, &put).await?;
     for cache in peers.all(Role::Cache) {
         let expired =
             cache::Request::Set { key: cache_key(content_id), value: String::new(), ttl: Duration::ZERO };
         // A cache that is away has nothing to forget.
-        let _ = ask::<_, cache::Reply>(cache, &expired).await;
+        let _ = ask::<_, cache::Reply>(Role::Cache, cache, &expired).await;
     }
     Ok(before)
 }
@@ -42,13 +42,18 @@ pub(super) async fn swap_payload(
 pub(super) async fn send_poison(peers: &Peers) -> Result<(), WireError> {
     let queue = peers.one(Role::Queue).ok_or(WireError::Unknown)?;
     let send = queue::Request::Send { body: POISON.to_owned(), traceparent: None };
-    ask::<_, queue::Reply>(queue, &send).await.map(|_| ())
+    ask::<_, queue::Reply>(Role::Queue, queue, &send).await.map(|_| ())
 }
 
 /// Asks a store once.
-async fn ask<Q: Serialize, R: DeserializeOwned>(store: SocketAddr, request: &Q) -> Result<R, WireError> {
+async fn ask<Q: Serialize, R: DeserializeOwned>(
+    role: Role,
+    store: SocketAddr,
+    request: &Q,
+) -> Result<R, WireError> {
     let asked = async {
-        let mut stream = wire::connect(store).await?;
+        // The parent's own wires are never made longer.
+        let mut stream = wire::connect(&Wires::default(), role, store).await?;
         wire::call(&mut stream, request).await
     };
     tokio::time::timeout(TIMEOUT, asked).await.map_err(|_| WireError::Timeout)?
