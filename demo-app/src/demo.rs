@@ -173,8 +173,9 @@ impl Demo {
         begin(&mut processes.children, &options.settings).await?;
         let peers = peers(&processes.children);
         let front = peers.one(options.phase.front()).ok_or(DemoError::NoSuchRole(options.phase.front()))?;
-        let content_ids =
-            seed::store(&options, &peers).await.map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
+        let content_ids = seed::store(&options, &peers, &processes.folder)
+            .await
+            .map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
         Ok(Self { processes, _spawner: spawner, front, exits, content_ids })
     }
 

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::service::{app, proxy, worker};
+use crate::service::{app, proxy, single_box, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
 use crate::store::{cache, objects, primary, queue, replica};
@@ -60,6 +60,9 @@ pub struct NodeArgs {
     /// Seed of its random numbers.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Whether it starts cold, and serves slowly until it is warm.
+    #[arg(long)]
+    pub cold: bool,
 }
 
 /// What a parent tells a node.
@@ -195,6 +198,8 @@ pub(crate) struct NodeContext {
     /// The wires to its peers, which a fault can make longer.
     pub(crate) wires: Wires,
     pub(crate) seed: u64,
+    /// Whether it starts cold, and serves slowly until it is warm.
+    pub(crate) cold: bool,
 }
 
 /// A role, ready to serve.
@@ -275,8 +280,8 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     let servers = Arc::new(Servers::new(settings.service_time(args.role), args.seed));
     let wires = Wires::default();
     let process = Process { servers: Arc::clone(&servers), wires: wires.clone() };
-    let context =
-        NodeContext { listener, address, zone: args.zone, folder, peers, settings, servers, wires, seed: args.seed };
+    let (zone, seed, cold) = (args.zone, args.seed, args.cold);
+    let context = NodeContext { listener, address, zone, folder, peers, settings, servers, wires, seed, cold };
     let Started { serving, turn } = start(args.role, context)?;
     let mut running = Running { task: tokio::spawn(serving), turn, process };
     report(&Report::Ready);
@@ -333,7 +338,8 @@ fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
         Role::Edge => Started::plain(proxy::start(context, Role::LoadBalancer)),
         Role::LoadBalancer => Started::plain(proxy::start(context, Role::Web)),
         Role::Web => Started::plain(proxy::start(context, Role::App)),
-        Role::Box | Role::App => Started::plain(app::start(context)),
+        Role::Box => single_box::start(context)?,
+        Role::App => app::start(context),
         Role::Worker => Started::plain(worker::start(context)),
         Role::Primary => Started::plain(primary::start(context)?),
         Role::Replica | Role::Standby => replica::start(context)?,

@@ -3,5 +3,7 @@
 
 pub(crate) mod app;
 pub(crate) mod http;
+pub(crate) mod processing;
 pub(crate) mod proxy;
+pub(crate) mod single_box;
 pub(crate) mod worker;
