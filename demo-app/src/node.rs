@@ -26,11 +26,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::service::{app, proxy, single_box, worker};
+use crate::service::{app, edge, external, proxy, single_box, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
 use crate::store::{cache, objects, primary, queue, replica};
-use crate::telemetry::{Identity, Telemetry};
+use crate::telemetry::{Identity, Telemetry, process as process_metrics, workers};
 use crate::topology::{Peers, Role, Zone};
 use crate::wire::Wires;
 use lifetime::{End, Heard, Parent};
@@ -63,6 +63,9 @@ pub struct NodeArgs {
     /// Whether it starts cold, and serves slowly until it is warm.
     #[arg(long)]
     pub cold: bool,
+    /// The version that it says it runs.
+    #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
+    pub release: String,
 }
 
 /// What a parent tells a node.
@@ -277,14 +280,20 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         }
         Heard::Nonsense(why) => return Err(NodeError::Protocol(why)),
     };
-    let identity = Identity { role: args.role, name: &args.name, zone: args.zone };
-    let telemetry = Telemetry::start(&identity, &args.otlp_endpoint)
-        .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })?;
+    let telemetry = telemetry(args)?;
     let (told, peers) = watch::channel(peers);
     let folder = own_folder(&args.folder, &args.name)?;
     let servers = Arc::new(Servers::new(settings.service_time(args.role), args.seed));
     let wires = Wires::default();
-    let process = Process { servers: Arc::clone(&servers), wires: wires.clone() };
+    let sampling = match &telemetry {
+        Some(telemetry) => telemetry.share().ok_or("OTEL_TRACES_SAMPLER is set, and rules what is sampled"),
+        None => Err("this process sends no telemetry"),
+    };
+    if telemetry.is_some() {
+        process_metrics::measure(settings.memory_limit_bytes);
+        workers::measure(&servers);
+    }
+    let process = Process::new(Arc::clone(&servers), wires.clone(), settings.memory_limit_bytes, sampling);
     let (zone, seed, cold) = (args.zone, args.seed, args.cold);
     let context = NodeContext { listener, address, zone, folder, peers, settings, servers, wires, seed, cold };
     let Started { serving, turn } = start(args.role, context)?;
@@ -293,10 +302,25 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     let end = obey(&mut parent, &mut running, &told).await?;
     running.task.abort();
     match end {
-        End::Asked => telemetry.finish().await,
+        End::Asked => {
+            if let Some(telemetry) = telemetry {
+                telemetry.finish().await;
+            }
+        }
         End::ParentLost => lifetime::wake(&siblings),
     }
     Ok(end)
+}
+
+/// Sets up the telemetry of this process. A third party has none: what it knows of itself stays there.
+fn telemetry(args: &NodeArgs) -> Result<Option<Telemetry>, NodeError> {
+    if args.role == Role::External {
+        return Ok(None);
+    }
+    let identity = Identity { role: args.role, name: &args.name, zone: args.zone, release: &args.release };
+    Telemetry::start(&identity, &args.otlp_endpoint)
+        .map(Some)
+        .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })
 }
 
 async fn obey(parent: &mut Parent, running: &mut Running, told: &watch::Sender<Peers>) -> Result<End, NodeError> {
@@ -331,7 +355,8 @@ struct Running {
 impl Running {
     /// Turns what every process has, or else what the role has.
     fn turn(&self, control: Control) -> Report {
-        match self.process.turn(control).map_or(Ok(()), |control| (self.turn)(control)) {
+        let turned = self.process.turn(control).and_then(|left| left.map_or(Ok(()), |control| (self.turn)(control)));
+        match turned {
             Ok(()) => Report::Done,
             Err(why) => Report::Failed { why },
         }
@@ -340,9 +365,9 @@ impl Running {
 
 fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
     Ok(match role {
-        Role::Edge => Started::plain(proxy::start(context, Role::LoadBalancer)),
-        Role::LoadBalancer => Started::plain(proxy::start(context, Role::Web)),
-        Role::Web => Started::plain(proxy::start(context, Role::App)),
+        Role::Edge => edge::start(context),
+        Role::LoadBalancer => proxy::balancer(context),
+        Role::Web => proxy::web(context),
         Role::Box => single_box::start(context)?,
         Role::App => app::start(context),
         Role::Worker => Started::plain(worker::start(context)),
@@ -351,7 +376,7 @@ fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
         Role::Cache => cache::start(context),
         Role::Queue => Started::plain(queue::start(context)?),
         Role::ObjectStore => Started::plain(objects::start(context)?),
-        Role::External => Started::plain(std::future::pending()),
+        Role::External => external::start(context),
     })
 }
 

@@ -19,16 +19,22 @@ const DATABASE_SECONDS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0
 
 /// A histogram of durations in seconds.
 pub(crate) fn duration(name: &'static str, description: &'static str) -> Histogram<f64> {
-    histogram(name, description, &SECONDS)
+    histogram("content", name, description, &SECONDS)
 }
 
 /// A histogram of a database client's durations in seconds.
 pub(crate) fn database_duration(name: &'static str, description: &'static str) -> Histogram<f64> {
-    histogram(name, description, &DATABASE_SECONDS)
+    histogram("content", name, description, &DATABASE_SECONDS)
 }
 
-fn histogram(name: &'static str, description: &'static str, bounds: &[f64]) -> Histogram<f64> {
-    global::meter("content")
+/// A histogram of seconds with bounds of its own.
+pub(super) fn histogram(
+    scope: &'static str,
+    name: &'static str,
+    description: &'static str,
+    bounds: &[f64],
+) -> Histogram<f64> {
+    global::meter(scope)
         .f64_histogram(name)
         .with_description(description)
         .with_unit("s")
