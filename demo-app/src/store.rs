@@ -15,6 +15,8 @@ mod reads;
 pub(crate) mod replica;
 pub(crate) mod service_time;
 pub(crate) mod standby;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

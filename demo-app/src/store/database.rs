@@ -11,7 +11,9 @@ mod log;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, StatementStatus, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OptionalExtension, Row as SqlRow, StatementStatus, Transaction, TransactionBehavior, params,
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use log::{Change, Changed, Place};
@@ -71,14 +73,28 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Row(Option<Content>),
     Rows(Vec<Content>),
-    Session { user_id: Option<i64> },
-    Lag { behind: Duration },
-    Inserted { id: i64 },
-    Changed { rows: usize },
-    Changes { timeline: i64, changes: Vec<Change> },
+    Session {
+        user_id: Option<i64>,
+    },
+    Lag {
+        behind: Duration,
+    },
+    Inserted {
+        id: i64,
+    },
+    Changed {
+        rows: usize,
+    },
+    Changes {
+        timeline: i64,
+        changes: Vec<Change>,
+    },
     /// The log does not lead on from where the follower is: it has to copy everything.
     CopyNeeded,
-    Copied { at: Place, some: Vec<Changed> },
+    Copied {
+        at: Place,
+        some: Vec<Changed>,
+    },
     Position(i64),
 }
 

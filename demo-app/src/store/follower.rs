@@ -195,7 +195,9 @@ pub(crate) fn measure_lag(
         .with_description("Age of the last heartbeat of the primary that was applied.")
         .with_unit("s")
         .with_callback(move |observer| {
-            if following() && let Ok(behind) = lag(&watched) {
+            if following()
+                && let Ok(behind) = lag(&watched)
+            {
                 observer.observe(behind.as_secs_f64(), &labels);
             }
         })

@@ -35,7 +35,9 @@ impl Reads {
     /// Answers a request if it is a read, or returns it.
     pub(crate) async fn answer(&self, request: Request) -> Result<Result<Reply, String>, Request> {
         let read = match request {
-            Request::Select { id } => self.connections.read(|database| database.select(id)).map(|row| (Reply::Row(row), 0)),
+            Request::Select { id } => {
+                self.connections.read(|database| database.select(id)).map(|row| (Reply::Row(row), 0))
+            }
             Request::List { user_id } => self
                 .connections
                 .read(|database| database.list(user_id))

@@ -155,7 +155,8 @@ impl Database {
 
     /// Keeps changes in the log of a standby.
     pub(crate) fn keep(&self, changes: &[Change]) -> rusqlite::Result<()> {
-        let mut insert = self.connection.prepare_cached("INSERT INTO change_log (position, at, what) VALUES (?, ?, ?)")?;
+        let mut insert =
+            self.connection.prepare_cached("INSERT INTO change_log (position, at, what) VALUES (?, ?, ?)")?;
         for Change { position, at, what } in changes {
             let what = serde_json::to_string(what)
                 .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
