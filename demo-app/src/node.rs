@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use crate::service::{app, edge, external, proxy, single_box, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
-use crate::store::{cache, objects, primary, queue, replica};
+use crate::store::{cache, objects, primary, queue, replica, standby};
 use crate::telemetry::{Identity, Telemetry, process as process_metrics, workers};
 use crate::topology::{Peers, Role, Zone};
 use crate::wire::Wires;
@@ -371,8 +371,9 @@ fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
         Role::Box => single_box::start(context)?,
         Role::App => app::start(context),
         Role::Worker => Started::plain(worker::start(context)),
-        Role::Primary => Started::plain(primary::start(context)?),
-        Role::Replica | Role::Standby => replica::start(context)?,
+        Role::Primary => primary::start(context)?,
+        Role::Standby => standby::start(context)?,
+        Role::Replica => replica::start(context)?,
         Role::Cache => cache::start(context),
         Role::Queue => Started::plain(queue::start(context)?),
         Role::ObjectStore => Started::plain(objects::start(context)?),

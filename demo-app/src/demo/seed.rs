@@ -51,8 +51,8 @@ fn write_files(folder: &Path, contents: Vec<(Content, String)>) -> io::Result<()
         files.put(&key(row.id), payload)?;
     }
     let rows: Vec<Content> = contents.into_iter().map(|(row, _)| row).collect();
-    let mut database = Database::primary(&folder.join(single_box::DATABASE)).map_err(io::Error::other)?;
-    database.insert_many(&rows).map_err(io::Error::other)?;
+    let database = Database::primary(&folder.join(single_box::DATABASE)).map_err(io::Error::other)?;
+    database.write(|database| database.insert_many(&rows)).map_err(io::Error::other)?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::clients::Network;
 use crate::clients::objects::Objects;
-use crate::node::{NodeContext, NodeError, Started};
+use crate::node::{Control, NodeContext, NodeError, Started};
 use crate::service::app;
 use crate::store::objects::Objects as Files;
 use crate::store::primary;
@@ -50,7 +50,10 @@ pub(crate) fn start(context: NodeContext) -> Result<Started, NodeError> {
     let network = Network { peers, wires: context.wires.clone() };
     let application = app::start_over(context, Role::Box, network, objects);
     let serving = async move {
-        tokio::join!(database, application.serving);
+        tokio::join!(database.serving, application.serving);
     };
-    Ok(Started::turned(serving, application.turn))
+    Ok(Started::turned(serving, move |control| match control {
+        Control::ShrinkPool(_) => (application.turn)(control),
+        other => (database.turn)(other),
+    }))
 }
