@@ -241,7 +241,7 @@ impl Demo {
         demo.ready_after = start.elapsed();
         let peers = demo.fleet.peers();
         demo.front = peers.one(front).ok_or(DemoError::NoSuchRole(front))?;
-        demo.content_ids = seed::store(&demo.fleet.options, &peers)
+        demo.content_ids = seed::store(&demo.fleet.options, &peers, &demo.fleet.folder)
             .await
             .map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
         let mut tasks = lock(&demo.tasks);
