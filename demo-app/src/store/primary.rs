@@ -230,23 +230,23 @@ impl Primary {
             .build();
         let (watched, of) = (Arc::clone(self), attributes::with(labels.to_vec(), [mountpoint()]));
         meter
-            .u64_observable_gauge("system.filesystem.usage")
+            .i64_observable_up_down_counter("system.filesystem.usage")
             .with_description("Bytes of the data folder's quota that are used, and that are free.")
             .with_unit("By")
             .with_callback(move |observer| {
                 if let Ok(used) = watched.connections.read(Database::used) {
                     let state = |state| attributes::with(of.clone(), [KeyValue::new("system.filesystem.state", state)]);
-                    observer.observe(used, &state("used"));
-                    observer.observe(watched.disk_quota.saturating_sub(used), &state("free"));
+                    observer.observe(used as i64, &state("used"));
+                    observer.observe(watched.disk_quota.saturating_sub(used) as i64, &state("free"));
                 }
             })
             .build();
         let (quota, of) = (self.disk_quota, attributes::with(labels.to_vec(), [mountpoint()]));
         meter
-            .u64_observable_gauge("system.filesystem.limit")
+            .i64_observable_up_down_counter("system.filesystem.limit")
             .with_description("Bytes that the data folder may hold.")
             .with_unit("By")
-            .with_callback(move |observer| observer.observe(quota, &of))
+            .with_callback(move |observer| observer.observe(quota as i64, &of))
             .build();
     }
 }

@@ -26,14 +26,19 @@ async fn every_process_says_who_and_where_it_is_and_sends_its_metrics() {
         ("content-app", "app-a", "demo-1a"),
         ("content-app", "app-b", "demo-1b"),
         ("content-cache", "cache-a", "demo-1a"),
+        ("content-cache", "cache-b", "demo-1b"),
         ("content-db-primary", "db-primary-a", "demo-1a"),
+        ("content-db-replica", "db-replica-a", "demo-1a"),
         ("content-db-replica", "db-replica-b", "demo-1b"),
+        ("content-db-standby", "db-standby-b", "demo-1b"),
+        ("content-edge", "edge-a", "demo-1a"),
         ("content-lb", "lb-a", "demo-1a"),
         ("content-object-store", "object-store-a", "demo-1a"),
         ("content-queue", "queue-a", "demo-1a"),
         ("content-web", "web-a", "demo-1a"),
         ("content-web", "web-b", "demo-1b"),
         ("content-worker", "worker-a", "demo-1a"),
+        ("content-worker", "worker-b", "demo-1b"),
     ]
     .map(|(service, instance, zone)| (service.to_owned(), instance.to_owned(), zone.to_owned()));
     assert_eq!(instances, BTreeSet::from(expected));
@@ -60,6 +65,9 @@ const DATABASE: [&str; 3] = ["server.address", "server.port", "db.namespace"];
 const POOL: [&str; 1] = ["db.client.connection.pool.name"];
 const QUEUE: [&str; 3] = ["server.address", "server.port", "messaging.destination.name"];
 
+const FILESYSTEM: [&str; 1] = ["system.filesystem.mountpoint"];
+const FILESYSTEM_USAGE: [&str; 2] = ["system.filesystem.mountpoint", "system.filesystem.state"];
+
 const METRICS: &[ExpectedMetric] = &[
     ("content-lb", "http.server.request.duration", "histogram", "s", &HTTP),
     ("content-lb", "http.server.active_requests", "level", "{request}", &SERVER),
@@ -84,10 +92,19 @@ const METRICS: &[ExpectedMetric] = &[
     ("content-cache", "cache.misses", "counter", "{miss}", &SERVER),
     ("content-cache", "cache.evictions", "counter", "{item}", &SERVER),
     ("content-cache", "cache.items", "gauge", "{item}", &SERVER),
+    ("content-cache", "cache.memory.usage", "gauge", "By", &SERVER),
+    ("content-cache", "cache.sent", "counter", "By", &SERVER),
     ("content-db-primary", "db.file.size", "gauge", "By", &DATABASE),
+    ("content-db-primary", "db.lock.waiting", "gauge", "{session}", &DATABASE),
+    ("content-db-primary", "db.lock.wait_time", "histogram", "s", &DATABASE),
+    ("content-db-primary", "system.filesystem.usage", "level", "By", &FILESYSTEM_USAGE),
+    ("content-db-primary", "system.filesystem.limit", "level", "By", &FILESYSTEM),
+    ("content-db-standby", "db.replica.lag", "gauge", "s", &DATABASE),
     ("content-db-replica", "db.replica.lag", "gauge", "s", &DATABASE),
     ("content-queue", "queue.depth", "gauge", "{message}", &QUEUE),
     ("content-queue", "queue.in_flight", "gauge", "{message}", &QUEUE),
     ("content-queue", "queue.oldest_message.age", "gauge", "s", &QUEUE),
+    ("content-queue", "queue.receives", "counter", "{message}", &QUEUE),
+    ("content-queue", "queue.redeliveries", "counter", "{message}", &QUEUE),
     ("content-object-store", "object_store.objects.written", "counter", "{object}", &SERVER),
 ];
