@@ -26,10 +26,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::service::{app, edge, external, proxy, worker};
+use crate::service::{app, edge, external, proxy, single_box, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
-use crate::store::{cache, objects, primary, queue, replica};
+use crate::store::{cache, objects, primary, queue, replica, standby};
 use crate::telemetry::{Identity, Telemetry, process as process_metrics, workers};
 use crate::topology::{Peers, Role, Zone};
 use crate::wire::Wires;
@@ -60,6 +60,12 @@ pub struct NodeArgs {
     /// Seed of its random numbers.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Where it listens; at another free port should that one be taken.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Whether it starts cold, and serves slowly until it is warm.
+    #[arg(long)]
+    pub cold: bool,
     /// The version that it says it runs.
     #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
     pub release: String,
@@ -203,6 +209,8 @@ pub(crate) struct NodeContext {
     /// The wires to its peers, which a fault can make longer.
     pub(crate) wires: Wires,
     pub(crate) seed: u64,
+    /// Whether it starts cold, and serves slowly until it is warm.
+    pub(crate) cold: bool,
 }
 
 /// A role, ready to serve.
@@ -264,7 +272,7 @@ async fn live(args: &NodeArgs) -> Result<(), NodeError> {
 
 /// Starts the role and follows the parent's orders until the end.
 async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = listen(args.listen).await?;
     let address = listener.local_addr()?;
     report(&Report::Listening { address: args.role.listens().then_some(address) });
     let Beginning { peers, settings, siblings } = match parent.hear().await {
@@ -289,8 +297,8 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         workers::measure(&servers);
     }
     let process = Process::new(Arc::clone(&servers), wires.clone(), settings.memory_limit_bytes, sampling);
-    let context =
-        NodeContext { listener, address, zone: args.zone, folder, peers, settings, servers, wires, seed: args.seed };
+    let (zone, seed, cold) = (args.zone, args.seed, args.cold);
+    let context = NodeContext { listener, address, zone, folder, peers, settings, servers, wires, seed, cold };
     let Started { serving, turn } = start(args.role, context)?;
     let mut running = Running { task: tokio::spawn(serving), turn, process };
     report(&Report::Ready);
@@ -305,6 +313,16 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         End::ParentLost => lifetime::wake(&siblings),
     }
     Ok(end)
+}
+
+/// Binds an address or, where somebody else has taken it meanwhile, a free port beside it.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
+        }
+        bound => bound,
+    }
 }
 
 /// Sets up the telemetry of this process. A third party has none: what it knows of itself stays there.
@@ -363,10 +381,12 @@ fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
         Role::Edge => edge::start(context),
         Role::LoadBalancer => proxy::balancer(context),
         Role::Web => proxy::web(context),
-        Role::Box | Role::App => Started::plain(app::start(context)),
+        Role::Box => single_box::start(context)?,
+        Role::App => app::start(context),
         Role::Worker => Started::plain(worker::start(context)),
-        Role::Primary => Started::plain(primary::start(context)?),
-        Role::Replica | Role::Standby => replica::start(context)?,
+        Role::Primary => primary::start(context)?,
+        Role::Standby => standby::start(context)?,
+        Role::Replica => replica::start(context)?,
         Role::Cache => cache::start(context),
         Role::Queue => Started::plain(queue::start(context)?),
         Role::ObjectStore => Started::plain(objects::start(context)?),

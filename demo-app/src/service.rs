@@ -5,7 +5,9 @@ pub(crate) mod app;
 pub(crate) mod edge;
 pub(crate) mod external;
 pub(crate) mod http;
+pub(crate) mod processing;
 pub(crate) mod proxy;
+pub(crate) mod single_box;
 #[cfg(test)]
 mod testbed;
 pub(crate) mod worker;

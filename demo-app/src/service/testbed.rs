@@ -90,6 +90,7 @@ pub(super) async fn node(
         servers: Arc::new(Servers::new(None, 1)),
         wires: Wires::default(),
         seed: 1,
+        cold: false,
     };
     tokio::spawn(start(context).serving);
     address

@@ -65,7 +65,11 @@ impl Servers {
             return Err(Refused);
         }
         let Some((time, free)) = &self.governed else {
-            tokio::time::sleep(longer + by).await;
+            let longer = longer + by;
+            // Even the shortest sleep lasts until the timer's next millisecond.
+            if !longer.is_zero() {
+                tokio::time::sleep(longer).await;
+            }
             return Ok(());
         };
         let waiting = Waiting::enter(&self.pending);
@@ -76,6 +80,16 @@ impl Servers {
         tokio::time::sleep(time).await;
         lock(&self.busy).used += since.elapsed();
         Ok(())
+    }
+
+    /// Waits for a free server and holds it for as long as some work takes by itself.
+    pub(crate) async fn occupy<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some((_, free)) = &self.governed else { return work.await };
+        let _server = free.acquire().await.expect("the semaphore is never closed");
+        let since = Instant::now();
+        let done = work.await;
+        lock(&self.busy).used += since.elapsed();
+        done
     }
 
     /// Makes each request take longer, and a share of them be refused; zeros put it back.
@@ -149,5 +163,24 @@ mod tests {
         let average = times.iter().sum::<f64>() / times.len() as f64;
         assert!((average - 0.010).abs() < 0.000_2, "mean is {average}");
         assert!(times.iter().all(|&time| time >= 0.005));
+    }
+
+    #[tokio::test]
+    async fn work_that_occupies_the_only_server_is_waited_for_and_counted() {
+        let servers = Servers::new(Some(ServiceTime::millis(1, 1)), 1);
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let held = async {
+            servers.hold(Duration::ZERO).await.unwrap();
+        };
+        let mut held = std::pin::pin!(held);
+        {
+            let mut working = std::pin::pin!(servers.occupy(ended));
+            assert!(tokio::time::timeout(Duration::from_millis(5), &mut working).await.is_err());
+            assert!(tokio::time::timeout(Duration::from_millis(20), &mut held).await.is_err());
+            end.send(()).unwrap();
+            working.await.unwrap();
+        }
+        held.await;
+        assert!(servers.busy_share() > 0.5);
     }
 }
