@@ -93,7 +93,8 @@ async fn run(args: RunArgs) -> Result<()> {
         started = Demo::start(options) => started,
         () = interrupt.heard() => return Ok(()),
     };
-    let demo = started.map_err(failed).suggestion("look whether this machine still has free memory, processes and disk")?;
+    let demo =
+        started.map_err(failed).suggestion("look whether this machine still has free memory, processes and disk")?;
     let control = args.play.control.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let control = demo.open_control(control).await.map_err(failed).suggestion("try another --control, or none")?;
     // Standard output is for the truth alone, where it goes there.

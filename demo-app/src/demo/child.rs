@@ -69,12 +69,7 @@ pub(super) struct Start {
 }
 
 /// Returns the command that starts the node of a seat.
-pub(super) fn command(
-    options: &DemoOptions,
-    seat: &Seat,
-    folder: &Path,
-    start: &Start,
-) -> Result<Command, DemoError> {
+pub(super) fn command(options: &DemoOptions, seat: &Seat, folder: &Path, start: &Start) -> Result<Command, DemoError> {
     let (program, first) = options.node_command.split_first().ok_or(DemoError::NoCommand)?;
     let mut command = Command::new(program);
     command
@@ -259,6 +254,11 @@ impl Child {
         self.status.borrow().is_some()
     }
 
+    /// Whether the node has ended, or has been asked to.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.has_ended() || self.asked_to_end.load(Ordering::Relaxed)
+    }
+
     /// Ends the node at once.
     pub(super) fn kill(&self) {
         self.asked_to_end.store(true, Ordering::Relaxed);
@@ -292,8 +292,7 @@ impl Child {
         let Ok(Some(line)) = line else {
             return Err(self.gone().await);
         };
-        serde_json::from_str(&line)
-            .map_err(|_| self.failed(format!("the node command does not run a node: {line}")))
+        serde_json::from_str(&line).map_err(|_| self.failed(format!("the node command does not run a node: {line}")))
     }
 
     /// The error of a node that has closed its pipes: its last words, once it has ended.

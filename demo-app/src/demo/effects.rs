@@ -107,9 +107,7 @@ pub(super) async fn begin(subject: &Subject, effect: &Effect) -> Result<Begun, D
 fn turned(effect: &Effect, phase: Phase) -> Option<(Vec<Whom>, Control)> {
     let all = |role| vec![Whom::All(stands_in(role, phase))];
     Some(match *effect {
-        Effect::BurningQueries { sessions, cpu } => {
-            (all(Role::Primary), Control::BurningQueries { sessions, cpu })
-        }
+        Effect::BurningQueries { sessions, cpu } => (all(Role::Primary), Control::BurningQueries { sessions, cpu }),
         Effect::HoldLock { held, free } => (all(Role::Primary), Control::HoldLock { held, free }),
         Effect::ShrinkPool { size, held, free } => {
             (all(Role::App), Control::ShrinkPool(Some(PoolSqueeze { size, held, free })))
@@ -176,11 +174,9 @@ fn opposite(control: &Control) -> Control {
 async fn hot_key(subject: &Subject, share: f64, bytes: usize) -> Result<Begun, DemoError> {
     const MOST_POPULAR: i64 = 1;
     let peers = subject.fleet.peers();
-    let payload = stores::swap_payload(&peers, MOST_POPULAR, |payload| {
-        payload.chars().cycle().take(bytes).collect()
-    })
-    .await
-    .map_err(|error| DemoError::Stores(format!("failed to {error}")))?;
+    let payload = stores::swap_payload(&peers, MOST_POPULAR, |payload| payload.chars().cycle().take(bytes).collect())
+        .await
+        .map_err(|error| DemoError::Stores(format!("failed to {error}")))?;
     subject.dials.turn(|parts| parts.hot_share = share);
     Ok(Begun::with(PutBack::Hot { content_id: MOST_POPULAR, payload }))
 }

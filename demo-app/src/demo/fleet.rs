@@ -145,11 +145,7 @@ struct Standing {
 
 impl Fleet {
     /// Returns the fleet of some options, with every seat empty.
-    pub(super) fn new(
-        options: DemoOptions,
-        ends: mpsc::Sender<Ended>,
-        lost: watch::Sender<Option<NodeExit>>,
-    ) -> Self {
+    pub(super) fn new(options: DemoOptions, ends: mpsc::Sender<Ended>, lost: watch::Sender<Option<NodeExit>>) -> Self {
         let name = format!("{FOLDER_PREFIX}{:016x}", rand::random::<u64>());
         let places = options.phase.seats().into_iter().map(|seat| Place::new(seat, Start::default())).collect();
         Self {

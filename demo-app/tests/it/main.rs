@@ -9,6 +9,8 @@ mod faults;
 mod kills;
 mod lifetime;
 mod metrics;
+mod node;
+mod plays;
 mod sink;
 mod spans;
 

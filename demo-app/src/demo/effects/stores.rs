@@ -30,8 +30,7 @@ pub(super) async fn swap_payload(
     let put = objects::Request::Put { key: key(content_id), data: change(&before) };
     ask::<_, objects::Reply>(Role::ObjectStore, store, &put).await?;
     for cache in peers.all(Role::Cache) {
-        let expired =
-            cache::Request::Set { key: cache_key(content_id), value: String::new(), ttl: Duration::ZERO };
+        let expired = cache::Request::Set { key: cache_key(content_id), value: String::new(), ttl: Duration::ZERO };
         // A cache that is away has nothing to forget.
         let _ = ask::<_, cache::Reply>(Role::Cache, cache, &expired).await;
     }
@@ -46,11 +45,7 @@ pub(super) async fn send_poison(peers: &Peers) -> Result<(), WireError> {
 }
 
 /// Asks a store once.
-async fn ask<Q: Serialize, R: DeserializeOwned>(
-    role: Role,
-    store: SocketAddr,
-    request: &Q,
-) -> Result<R, WireError> {
+async fn ask<Q: Serialize, R: DeserializeOwned>(role: Role, store: SocketAddr, request: &Q) -> Result<R, WireError> {
     let asked = async {
         // The parent's own wires are never made longer.
         let mut stream = wire::connect(&Wires::default(), role, store).await?;
