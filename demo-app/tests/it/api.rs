@@ -35,7 +35,12 @@ async fn the_api_keeps_its_contract_and_says_why_it_refuses() {
         (Method::POST, collection, r#"{"user_id":1,"payload":""}"#, StatusCode::UNPROCESSABLE_ENTITY),
         (Method::POST, collection, &large, StatusCode::PAYLOAD_TOO_LARGE),
         (Method::POST, collection, r#"{"user_id":-1,"payload":"p"}"#, StatusCode::UNPROCESSABLE_ENTITY),
-        (Method::POST, collection, r#"{"user_id":9223372036854775808,"payload":"p"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            Method::POST,
+            collection,
+            r#"{"user_id":9223372036854775808,"payload":"p"}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
         (Method::POST, collection, r#"{"payload":"whose?"}"#, StatusCode::UNPROCESSABLE_ENTITY),
         (Method::GET, collection, "", StatusCode::UNPROCESSABLE_ENTITY),
         (Method::GET, "/api/v1/content?user_id=-1", "", StatusCode::UNPROCESSABLE_ENTITY),
