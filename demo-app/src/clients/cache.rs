@@ -10,7 +10,7 @@ use crate::store::cache::{Reply, Request};
 use crate::telemetry::instruments::DatabaseClient;
 use crate::telemetry::spans;
 use crate::topology::{Peers, Role};
-use crate::wire::WireError;
+use crate::wire::{WireError, Wires};
 
 /// How many connections are open to the cache at most.
 const CONNECTIONS: usize = 16;
@@ -21,8 +21,8 @@ pub(crate) struct CacheClient {
 }
 
 impl CacheClient {
-    pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
-        let pool = Pool::new(Role::Cache, CONNECTIONS, peers).measured("content-cache");
+    pub(crate) fn new(peers: watch::Receiver<Peers>, wires: Wires) -> Self {
+        let pool = Pool::new(Role::Cache, CONNECTIONS, peers, wires).measured("content-cache");
         Self { pool, metrics: DatabaseClient::new() }
     }
 

@@ -10,7 +10,7 @@ use crate::store::database::{Content, Reply, Request};
 use crate::telemetry::instruments::DatabaseClient;
 use crate::telemetry::spans::{self, Statement};
 use crate::topology::{Peers, Role};
-use crate::wire::WireError;
+use crate::wire::{WireError, Wires};
 
 const SELECT: Statement = Statement {
     operation: "SELECT",
@@ -40,17 +40,17 @@ pub(crate) struct Database {
 
 impl Database {
     /// Makes the client of the primary.
-    pub(crate) fn primary(connections: usize, peers: watch::Receiver<Peers>) -> Self {
-        Self::new("content-primary", Role::Primary, connections, peers)
+    pub(crate) fn primary(connections: usize, peers: watch::Receiver<Peers>, wires: Wires) -> Self {
+        Self::new("content-primary", Role::Primary, connections, peers, wires)
     }
 
     /// Makes the client of the replica.
-    pub(crate) fn replica(connections: usize, peers: watch::Receiver<Peers>) -> Self {
-        Self::new("content-replica", Role::Replica, connections, peers)
+    pub(crate) fn replica(connections: usize, peers: watch::Receiver<Peers>, wires: Wires) -> Self {
+        Self::new("content-replica", Role::Replica, connections, peers, wires)
     }
 
-    fn new(name: &'static str, role: Role, connections: usize, peers: watch::Receiver<Peers>) -> Self {
-        let pool = Pool::new(role, connections, peers).measured(name);
+    fn new(name: &'static str, role: Role, connections: usize, peers: watch::Receiver<Peers>, wires: Wires) -> Self {
+        let pool = Pool::new(role, connections, peers, wires).measured(name);
         Self { pool, metrics: DatabaseClient::new() }
     }
 

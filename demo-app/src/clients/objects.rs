@@ -7,7 +7,7 @@ use crate::clients::traced;
 use crate::store::objects::{Reply, Request};
 use crate::telemetry::spans;
 use crate::topology::{Peers, Role};
-use crate::wire::WireError;
+use crate::wire::{WireError, Wires};
 
 /// How many connections are open to the object store at most.
 const CONNECTIONS: usize = 32;
@@ -30,8 +30,8 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    pub(crate) fn new(peers: watch::Receiver<Peers>) -> Self {
-        Self { pool: Pool::new(Role::ObjectStore, CONNECTIONS, peers) }
+    pub(crate) fn new(peers: watch::Receiver<Peers>, wires: Wires) -> Self {
+        Self { pool: Pool::new(Role::ObjectStore, CONNECTIONS, peers, wires) }
     }
 
     /// Returns the object that an `asset_url` points at, if there is one.

@@ -12,7 +12,6 @@ use std::time::Instant;
 use opentelemetry::metrics::{AsyncInstrument, Histogram};
 use opentelemetry::{KeyValue, global};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tracing::Instrument;
 
@@ -20,12 +19,13 @@ use crate::clients::CALL_TIMEOUT;
 use crate::store::lock;
 use crate::telemetry::{instruments, spans};
 use crate::topology::{Peers, Role};
-use crate::wire::{self, WireError};
+use crate::wire::{self, Connection, WireError, Wires};
 
 /// A pool of connections to the one instance of a role.
 pub(crate) struct Pool {
     role: Role,
     peers: watch::Receiver<Peers>,
+    wires: Wires,
     shared: Arc<Shared>,
     metrics: Option<Metrics>,
 }
@@ -41,7 +41,7 @@ struct Shared {
     size: usize,
     permits: Semaphore,
     pending: AtomicI64,
-    idle: Mutex<Vec<(SocketAddr, TcpStream)>>,
+    idle: Mutex<Vec<(SocketAddr, Connection)>>,
 }
 
 impl Shared {
@@ -59,14 +59,14 @@ pub(crate) struct Lease<'a> {
 
 impl Pool {
     /// Makes a pool; connections are opened as they are needed.
-    pub(crate) fn new(role: Role, size: usize, peers: watch::Receiver<Peers>) -> Self {
+    pub(crate) fn new(role: Role, size: usize, peers: watch::Receiver<Peers>, wires: Wires) -> Self {
         let shared = Arc::new(Shared {
             size,
             permits: Semaphore::new(size),
             pending: AtomicI64::new(0),
             idle: Mutex::new(Vec::new()),
         });
-        Self { role, peers, shared, metrics: None }
+        Self { role, peers, wires, shared, metrics: None }
     }
 
     /// Adds the metrics that a database's client has of its pool, under a name.
@@ -105,7 +105,7 @@ impl Pool {
     }
 
     /// Takes an idle connection to `address`, and drops those to where the store was before.
-    fn idle(&self, address: SocketAddr) -> Option<TcpStream> {
+    fn idle(&self, address: SocketAddr) -> Option<Connection> {
         let mut idle = lock(&self.shared.idle);
         idle.retain(|(to, _)| *to == address);
         idle.pop().map(|(_, stream)| stream)
@@ -126,7 +126,7 @@ impl Lease<'_> {
     async fn exchange<Q: Serialize, R: DeserializeOwned>(&self, request: &Q) -> Result<R, WireError> {
         let mut stream = match self.pool.idle(self.address) {
             Some(stream) => stream,
-            None => wire::connect(self.address).await?,
+            None => wire::connect(&self.pool.wires, self.pool.role, self.address).await?,
         };
         let result = wire::call(&mut stream, request).await;
         let mut idle = lock(&self.pool.shared.idle);
@@ -198,7 +198,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         tokio::spawn(wire::serve(listener, |n: i64| async move { Ok(n) }));
         let peers = Peers(vec![Peer { role: Role::Cache, zone: Zone::A, address }]);
-        Pool::new(Role::Cache, 1, watch::channel(peers).1)
+        Pool::new(Role::Cache, 1, watch::channel(peers).1, Wires::default())
     }
 
     #[tokio::test]

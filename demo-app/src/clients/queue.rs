@@ -13,7 +13,7 @@ use crate::store::queue::{Reply, Request};
 use crate::telemetry::instruments::Sender;
 use crate::telemetry::{context, spans};
 use crate::topology::{Peers, Role};
-use crate::wire::WireError;
+use crate::wire::{WireError, Wires};
 
 /// What the application asks the worker to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Makes a client; each receiver that waits holds one of its connections.
-    pub(crate) fn new(connections: usize, peers: watch::Receiver<Peers>) -> Self {
-        let pool = Pool::new(Role::Queue, connections, peers);
+    pub(crate) fn new(connections: usize, peers: watch::Receiver<Peers>, wires: Wires) -> Self {
+        let pool = Pool::new(Role::Queue, connections, peers, wires);
         Self { pool, metrics: Sender::new() }
     }
 

@@ -14,7 +14,7 @@ use crate::service::{app, worker};
 use crate::store::database::Content;
 use crate::store::{cache, database, objects};
 use crate::topology::{Peers, Role};
-use crate::wire::{self, WireError};
+use crate::wire::{self, WireError, Wires};
 
 /// How many contents go into one request.
 const BATCH: usize = 500;
@@ -25,7 +25,7 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 /// Stores the contents that there are from the start and returns their ids.
 pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i64>, WireError> {
     let connect = async |role| match peers.one(role) {
-        Some(address) => Ok(wire::connect(address).await?),
+        Some(address) => Ok(wire::connect(&Wires::default(), role, address).await?),
         None => Err(WireError::Unknown),
     };
     let mut primary = connect(Role::Primary).await?;
@@ -97,7 +97,7 @@ fn payload(id: i64, bytes: usize) -> String {
     format!("content {id} ").chars().cycle().take(bytes).collect()
 }
 
-async fn position(stream: &mut tokio::net::TcpStream) -> Result<i64, WireError> {
+async fn position(stream: &mut wire::Connection) -> Result<i64, WireError> {
     match wire::call(stream, &database::Request::Position).await? {
         database::Reply::Position(position) => Ok(position),
         other => Err(WireError::Refused(format!("the database answered {other:?}"))),

@@ -30,13 +30,13 @@ const QUEUE_CONNECTIONS: usize = 16;
 
 /// Serves the application.
 pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
-    let (peers, settings) = (context.peers, &context.settings);
+    let (peers, wires, settings) = (context.peers, context.wires, &context.settings);
     let app = Arc::new(App {
-        cache: CacheClient::new(peers.clone()),
-        replica: Database::replica(settings.replica_pool, peers.clone()),
-        primary: Database::primary(settings.primary_pool, peers.clone()),
-        queue: Queue::new(QUEUE_CONNECTIONS, peers.clone()),
-        objects: Objects::new(peers),
+        cache: CacheClient::new(peers.clone(), wires.clone()),
+        replica: Database::replica(settings.replica_pool, peers.clone(), wires.clone()),
+        primary: Database::primary(settings.primary_pool, peers.clone(), wires.clone()),
+        queue: Queue::new(QUEUE_CONNECTIONS, peers.clone(), wires.clone()),
+        objects: Objects::new(peers, wires),
         cache_ttl: settings.cache_ttl,
     });
     serve(context.listener, context.address, route, move |request| {

@@ -31,11 +31,11 @@ struct Worker {
 
 /// Works for as long as it is polled.
 pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
-    let (peers, settings) = (context.peers, context.settings);
+    let (peers, wires, settings) = (context.peers, context.wires, context.settings);
     let worker = Arc::new(Worker {
-        queue: Queue::new(2 * settings.worker.concurrency, peers.clone()),
-        primary: Database::primary(settings.primary_pool, peers.clone()),
-        objects: Objects::new(peers),
+        queue: Queue::new(2 * settings.worker.concurrency, peers.clone(), wires.clone()),
+        primary: Database::primary(settings.primary_pool, peers.clone(), wires.clone()),
+        objects: Objects::new(peers, wires),
         duration: instruments::duration("messaging.process.duration", "Duration of processing a message."),
     });
     async move {

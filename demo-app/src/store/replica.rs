@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry::global;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::node::{Control, NodeContext, Replay, Started, unknown};
@@ -13,7 +12,7 @@ use crate::store::service_time::Servers;
 use crate::store::{lock, unix_millis};
 use crate::telemetry::attributes;
 use crate::topology::{Peers, Role};
-use crate::wire::{self, WireError};
+use crate::wire::{self, Connection, WireError, Wires};
 
 /// How long the applier waits before it asks a primary again that did not answer.
 const RETRY: Duration = Duration::from_millis(200);
@@ -49,7 +48,7 @@ pub(crate) fn start(context: NodeContext) -> Result<Started, rusqlite::Error> {
             let replica = Arc::clone(&answering);
             async move { answer(&replica, request).await }
         });
-        tokio::join!(server, follow(&replica, context.peers, replay));
+        tokio::join!(server, follow(&replica, context.peers, context.wires, replay));
     };
     Ok(Started::turned(serving, move |control| match control {
         Control::Replay(replay) => {
@@ -72,10 +71,15 @@ async fn answer(replica: &Replica, request: Request) -> Result<Reply, String> {
     reply.map_err(|error| error.to_string())
 }
 
-async fn follow(replica: &Replica, peers: watch::Receiver<Peers>, mut replay: watch::Receiver<Replay>) {
+async fn follow(
+    replica: &Replica,
+    peers: watch::Receiver<Peers>,
+    wires: Wires,
+    mut replay: watch::Receiver<Replay>,
+) {
     let mut connection = None;
     loop {
-        let followed = next_changes(replica, &peers, &mut connection, &mut replay).await;
+        let followed = next_changes(replica, &peers, &wires, &mut connection, &mut replay).await;
         if followed.is_err() {
             connection = None;
             tokio::time::sleep(RETRY).await;
@@ -86,14 +90,15 @@ async fn follow(replica: &Replica, peers: watch::Receiver<Peers>, mut replay: wa
 async fn next_changes(
     replica: &Replica,
     peers: &watch::Receiver<Peers>,
-    connection: &mut Option<TcpStream>,
+    wires: &Wires,
+    connection: &mut Option<Connection>,
     replay: &mut watch::Receiver<Replay>,
 ) -> Result<(), ApplyError> {
     let stream = if let Some(stream) = connection {
         stream
     } else {
         let primary = peers.borrow().one(Role::Primary).ok_or(WireError::Unknown)?;
-        connection.insert(wire::connect(primary).await.map_err(WireError::Io)?)
+        connection.insert(wire::connect(wires, Role::Primary, primary).await.map_err(WireError::Io)?)
     };
     let after = lock(&replica.database).applied()?;
     let request = Request::Changes { after };
