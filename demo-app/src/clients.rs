@@ -2,6 +2,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod database;
+pub(crate) mod link;
 pub(crate) mod objects;
 pub(crate) mod pool;
 pub(crate) mod queue;

@@ -11,6 +11,7 @@ use std::{fs, io};
 
 use tokio::sync::watch;
 
+use crate::backends::Backends;
 use crate::load::LoadPlan;
 use crate::node::{Beginning, Control, FOLDER_PREFIX, Order, Replay};
 use crate::settings::Settings;
@@ -41,6 +42,8 @@ pub struct DemoOptions {
     /// The load that it is meant for: how many contents there are from the start, how large they are, and
     /// which of them a cache would have.
     pub load: LoadPlan,
+    /// The servers that the stores are.
+    pub backends: Backends,
     /// Capacity and pace of the nodes.
     pub settings: Settings,
 }
@@ -54,6 +57,7 @@ impl DemoOptions {
             seed: 1,
             phase,
             load: LoadPlan::of(phase),
+            backends: Backends::Embedded,
             settings: Settings::of(phase),
         }
     }
@@ -100,6 +104,12 @@ pub enum DemoError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The real servers cannot be used.
+    #[error("use the real servers: {0}")]
+    Servers(String),
+    /// Something cannot be had on the servers that the stores are.
+    #[error("do that on real servers: {0}")]
+    NotOnRealServers(&'static str),
     /// The first contents could not be stored.
     #[error("store the first contents: {0}")]
     Seed(String),
@@ -156,12 +166,14 @@ pub struct Demo {
     front: SocketAddr,
     exits: watch::Receiver<Option<NodeExit>>,
     content_ids: Vec<i64>,
+    backends: Backends,
 }
 
 impl Demo {
     /// Starts all nodes, stores the first contents, and returns once requests are served. Called
     /// inside a runtime with I/O and time enabled.
     pub async fn start(options: DemoOptions) -> Result<Self, DemoError> {
+        options.backends.empty().await.map_err(DemoError::Servers)?;
         let spawner = Spawner::start();
         let mut processes = Processes::none();
         let (exited, exits) = watch::channel(None);
@@ -175,7 +187,7 @@ impl Demo {
         let front = peers.one(options.phase.front()).ok_or(DemoError::NoSuchRole(options.phase.front()))?;
         let content_ids =
             seed::store(&options, &peers).await.map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
-        Ok(Self { processes, _spawner: spawner, front, exits, content_ids })
+        Ok(Self { processes, _spawner: spawner, front, exits, content_ids, backends: options.backends })
     }
 
     /// Where requests go: the load balancer.
@@ -299,6 +311,9 @@ impl Drop for Processes {
 
 /// Plays a fault in a running demo and returns once all is well again.
 pub(crate) async fn play_fault(demo: &Demo, plan: crate::fault::FaultPlan) -> Result<(), DemoError> {
+    if let Some(why) = plan.fault.effects(plan.intensity).iter().find_map(|effect| demo.backends.refuse(effect)) {
+        return Err(DemoError::NotOnRealServers(why));
+    }
     tokio::time::sleep(plan.after).await;
     match plan.fault {
         crate::fault::Fault::ReplicaLag => {

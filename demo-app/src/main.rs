@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use color_eyre::Section;
@@ -9,7 +10,7 @@ use color_eyre::config::HookBuilder;
 use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, PlayArgs};
-use tiertop_demo::{Demo, DemoOptions};
+use tiertop_demo::{Backends, Demo, DemoOptions, Servers};
 
 /// The demo content service of tiertop: every tier a process, with load and faults.
 #[derive(Debug, Parser)]
@@ -33,6 +34,10 @@ struct RunArgs {
     /// Where telemetry goes, by OTLP over gRPC.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "http://127.0.0.1:4317")]
     otlp_endpoint: String,
+    /// Uses real servers of PostgreSQL and Redis; a file says where they listen, or else the environment,
+    /// in the variables that `stack.sh env` prints.
+    #[arg(long, value_name = "FILE")]
+    real: Option<Option<PathBuf>>,
     #[command(flatten)]
     play: PlayArgs,
 }
@@ -57,6 +62,7 @@ async fn run(args: RunArgs) -> Result<()> {
     let mut options = DemoOptions::new(vec![program.into(), OsString::from("node")], args.play.phase);
     options.otlp_endpoint.clone_from(&args.otlp_endpoint);
     options.seed = args.play.seed;
+    options.backends = backends(args.real.as_ref())?;
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
     let started = tokio::select! {
@@ -76,6 +82,19 @@ async fn run(args: RunArgs) -> Result<()> {
         say(&report.to_string());
     }
     Ok(())
+}
+
+/// Returns the servers that the stores are, as the command line says.
+fn backends(real: Option<&Option<PathBuf>>) -> Result<Backends> {
+    let servers = match real {
+        None => return Ok(Backends::Embedded),
+        Some(None) => Servers::from_env(),
+        Some(Some(file)) => Servers::from_file(file),
+    };
+    servers
+        .map(Backends::Real)
+        .map_err(|error| eyre!("failed to {error}"))
+        .suggestion("start them by demo-app/stack/stack.sh start, and give the file that it wrote: --real FOLDER/env")
 }
 
 /// Whether a text is a URL with a scheme and a host.

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::backends::{self, Backends, Servers as RealServers};
 use crate::service::{app, proxy, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
@@ -57,6 +58,9 @@ pub struct NodeArgs {
     /// Where its telemetry goes.
     #[arg(long)]
     pub otlp_endpoint: String,
+    /// The real servers, where the demo stands on some.
+    #[arg(long)]
+    pub real: Option<RealServers>,
     /// Seed of its random numbers.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -180,6 +184,9 @@ pub enum NodeError {
     /// The role's server returned, or panicked.
     #[error("keep serving: {0}")]
     Stopped(String),
+    /// There is no real server for it, or the program was built without them.
+    #[error("stand beside a real server: {0}")]
+    Server(String),
     /// The node was started by hand, or by another version.
     #[error("understand the parent: {0}; nodes are started by a demo, not by hand")]
     Protocol(String),
@@ -262,7 +269,7 @@ async fn live(args: &NodeArgs) -> Result<(), NodeError> {
 /// Starts the role and follows the parent's orders until the end.
 async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let address = beside(args)?.map_or_else(|| listener.local_addr(), Ok)?;
     report(&Report::Listening { address: args.role.listens().then_some(address) });
     let Beginning { peers, settings, siblings } = match parent.hear().await {
         Heard::End(end) => return Ok(end),
@@ -292,6 +299,16 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         End::ParentLost => lifetime::wake(&siblings),
     }
     Ok(end)
+}
+
+/// Returns the address of the real server beside which the node stands, if there is one.
+fn beside(args: &NodeArgs) -> Result<Option<SocketAddr>, NodeError> {
+    let Some(servers) = &args.real else { return Ok(None) };
+    let backends = Backends::Real(servers.clone());
+    backends.built().map_err(|why| NodeError::Server(why.to_owned()))?;
+    backends::settle(backends);
+    let address = backends::here().servers(args.role).map(|servers| servers.of(args.role, &args.name));
+    address.transpose().map_err(NodeError::Server)
 }
 
 async fn obey(parent: &mut Parent, running: &mut Running, told: &watch::Sender<Peers>) -> Result<End, NodeError> {
@@ -334,6 +351,10 @@ impl Running {
 }
 
 fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
+    #[cfg(feature = "real")]
+    if let Some(servers) = backends::here().servers(role) {
+        return Ok(crate::real::start(role, &context, servers));
+    }
     Ok(match role {
         Role::Edge => Started::plain(proxy::start(context, Role::LoadBalancer)),
         Role::LoadBalancer => Started::plain(proxy::start(context, Role::Web)),

@@ -11,15 +11,16 @@ use std::time::Instant;
 
 use opentelemetry::metrics::{AsyncInstrument, Histogram};
 use opentelemetry::{KeyValue, global};
-use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tracing::Instrument;
 
+use crate::backends;
 use crate::clients::CALL_TIMEOUT;
+use crate::clients::link::{Ask, Link};
 use crate::store::lock;
 use crate::telemetry::{instruments, spans};
 use crate::topology::{Peers, Role};
-use crate::wire::{self, Connection, WireError, Wires};
+use crate::wire::{WireError, Wires};
 
 /// A pool of connections to the one instance of a role.
 pub(crate) struct Pool {
@@ -41,7 +42,7 @@ struct Shared {
     size: usize,
     permits: Semaphore,
     pending: AtomicI64,
-    idle: Mutex<Vec<(SocketAddr, Connection)>>,
+    idle: Mutex<Vec<(SocketAddr, Link)>>,
 }
 
 impl Shared {
@@ -105,10 +106,10 @@ impl Pool {
     }
 
     /// Takes an idle connection to `address`, and drops those to where the store was before.
-    fn idle(&self, address: SocketAddr) -> Option<Connection> {
+    fn idle(&self, address: SocketAddr) -> Option<Link> {
         let mut idle = lock(&self.shared.idle);
         idle.retain(|(to, _)| *to == address);
-        idle.pop().map(|(_, stream)| stream)
+        idle.pop().map(|(_, link)| link)
     }
 }
 
@@ -119,19 +120,19 @@ impl Lease<'_> {
     }
 
     /// Sends a request and returns the store's reply. A connection that failed is not used again.
-    pub(crate) async fn call<Q: Serialize, R: DeserializeOwned>(self, request: &Q) -> Result<R, WireError> {
+    pub(crate) async fn call<Q: Ask>(self, request: &Q) -> Result<Q::Reply, WireError> {
         tokio::time::timeout(CALL_TIMEOUT, self.exchange(request)).await.map_err(|_| WireError::Timeout)?
     }
 
-    async fn exchange<Q: Serialize, R: DeserializeOwned>(&self, request: &Q) -> Result<R, WireError> {
-        let mut stream = match self.pool.idle(self.address) {
-            Some(stream) => stream,
-            None => wire::connect(&self.pool.wires, self.pool.role, self.address).await?,
+    async fn exchange<Q: Ask>(&self, request: &Q) -> Result<Q::Reply, WireError> {
+        let mut link = match self.pool.idle(self.address) {
+            Some(link) => link,
+            None => Link::open(backends::here(), &self.pool.wires, self.pool.role, self.address).await?,
         };
-        let result = wire::call(&mut stream, request).await;
+        let result = link.call(request).await;
         let mut idle = lock(&self.pool.shared.idle);
         match &result {
-            Ok(_) | Err(WireError::Refused(_)) => idle.push((self.address, stream)),
+            Ok(_) | Err(WireError::Refused(_)) => idle.push((self.address, link)),
             // Where one connection broke, the idle ones are likely as dead.
             Err(_) => idle.clear(),
         }
@@ -191,6 +192,7 @@ fn measure(shared: &Arc<Shared>, name: &'static str) {
 mod tests {
     use super::*;
     use crate::topology::{Peer, Zone};
+    use crate::wire;
     use tokio::net::TcpListener;
 
     async fn pool_of_one() -> Pool {
@@ -210,8 +212,8 @@ mod tests {
             std::future::poll_fn(|context| std::task::Poll::Ready(second.as_mut().poll(context).is_pending()));
         assert!(waiting.await);
         assert_eq!(pool.shared.pending.load(Ordering::Relaxed), 1);
-        assert_eq!(first.call::<_, i64>(&1).await.unwrap(), 1);
-        assert_eq!(second.await.unwrap().call::<_, i64>(&2).await.unwrap(), 2);
+        assert_eq!(first.call(&1).await.unwrap(), 1);
+        assert_eq!(second.await.unwrap().call(&2).await.unwrap(), 2);
         assert_eq!(pool.shared.pending.load(Ordering::Relaxed), 0);
         assert_eq!(lock(&pool.shared.idle).len(), 1);
     }

@@ -7,6 +7,7 @@
 use std::f64::consts::{GOLDEN_RATIO, SQRT_2};
 use std::time::Duration;
 
+use crate::clients::link::Link;
 use crate::clients::objects::{key, url};
 use crate::demo::DemoOptions;
 use crate::load::shares;
@@ -14,7 +15,7 @@ use crate::service::{app, worker};
 use crate::store::database::Content;
 use crate::store::{cache, database, objects};
 use crate::topology::{Peers, Role};
-use crate::wire::{self, WireError, Wires};
+use crate::wire::{WireError, Wires};
 
 /// How many contents go into one request.
 const BATCH: usize = 500;
@@ -25,7 +26,7 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 /// Stores the contents that there are from the start and returns their ids.
 pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i64>, WireError> {
     let connect = async |role| match peers.one(role) {
-        Some(address) => Ok(wire::connect(&Wires::default(), role, address).await?),
+        Some(address) => Link::open(&options.backends, &Wires::default(), role, address).await,
         None => Err(WireError::Unknown),
     };
     let mut primary = connect(Role::Primary).await?;
@@ -41,14 +42,14 @@ pub(super) async fn store(options: &DemoOptions, peers: &Peers) -> Result<Vec<i6
 
         let many = contents.iter().map(|(row, payload)| (key(row.id), payload.clone())).collect();
         let request = objects::Request::PutMany { objects: many };
-        wire::call::<_, objects::Reply>(&mut object_store, &request).await?;
+        object_store.call(&request).await?;
 
         let request = cache::Request::SetMany { entries: warm_entries(&contents, &reads, options.settings.cache_ttl) };
-        wire::call::<_, cache::Reply>(&mut cache, &request).await?;
+        cache.call(&request).await?;
 
         let rows = contents.into_iter().map(|(row, _)| row).collect();
         let request = database::Request::InsertMany { rows };
-        wire::call::<_, database::Reply>(&mut primary, &request).await?;
+        primary.call(&request).await?;
     }
 
     let written = position(&mut primary).await?;
@@ -97,8 +98,8 @@ fn payload(id: i64, bytes: usize) -> String {
     format!("content {id} ").chars().cycle().take(bytes).collect()
 }
 
-async fn position(stream: &mut wire::Connection) -> Result<i64, WireError> {
-    match wire::call(stream, &database::Request::Position).await? {
+async fn position(link: &mut Link) -> Result<i64, WireError> {
+    match link.call(&database::Request::Position).await? {
         database::Reply::Position(position) => Ok(position),
         other => Err(WireError::Refused(format!("the database answered {other:?}"))),
     }

@@ -71,12 +71,7 @@ async fn answer(replica: &Replica, request: Request) -> Result<Reply, String> {
     reply.map_err(|error| error.to_string())
 }
 
-async fn follow(
-    replica: &Replica,
-    peers: watch::Receiver<Peers>,
-    wires: Wires,
-    mut replay: watch::Receiver<Replay>,
-) {
+async fn follow(replica: &Replica, peers: watch::Receiver<Peers>, wires: Wires, mut replay: watch::Receiver<Replay>) {
     let mut connection = None;
     loop {
         let followed = next_changes(replica, &peers, &wires, &mut connection, &mut replay).await;
