@@ -27,8 +27,11 @@ impl Session {
         let connection = &mut self.0;
         let reply = match request {
             Request::Get { key } => redis::cmd("GET").arg(key).query_async(connection).await,
+            // Redis refuses to keep what has no time to live.
+            Request::Set { key, ttl, .. } if ttl.is_zero() => {
+                redis::cmd("UNLINK").arg(key).exec_async(connection).await.map(|()| None)
+            }
             Request::Set { key, value, ttl } => {
-                // Redis keeps nothing for no time.
                 let millis = ttl.as_millis().max(1) as u64;
                 let set = redis::cmd("SET").arg(key).arg(value).arg("PX").arg(millis).exec_async(connection).await;
                 set.map(|()| None)
