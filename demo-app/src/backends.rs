@@ -6,6 +6,7 @@
 //! has. So clients talk to the real server, and everything above their connections is the same code.
 //! Queue, object store and third party are always the demo's own.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -130,10 +131,15 @@ impl FromStr for Servers {
 /// What this process stands on: one set of backends for its whole life.
 static HERE: OnceLock<Backends> = OnceLock::new();
 
-/// Says once what this process stands on.
-pub(crate) fn settle(backends: Backends) {
-    // A process that settles twice settles on the same: it has one command line.
+/// Says once what this process stands on, and returns the address of the real server beside which it stands,
+/// if there is one.
+pub(crate) fn stand(real: Option<&Servers>, role: Role, name: &str) -> Result<Option<SocketAddr>, String> {
+    let Some(servers) = real else { return Ok(None) };
+    let backends = Backends::Real(servers.clone());
+    backends.built()?;
+    // A process that says so twice says the same: it has one command line.
     let _ = HERE.set(backends);
+    is_real(role).then(|| servers.of(role, name)).transpose()
 }
 
 /// Returns what this process stands on.
@@ -176,6 +182,17 @@ impl Backends {
             Self::Embedded => "sqlite",
             Self::Real(_) => "postgresql",
         }
+    }
+
+    /// Writes a statement as the database's clients do, whose places for values these are.
+    pub(crate) fn statement(&self, text: &'static str) -> Cow<'static, str> {
+        if *self == Self::Embedded {
+            return text.into();
+        }
+        let mut parts = text.split('?');
+        let first = parts.next().unwrap_or_default().to_owned();
+        let numbered = parts.zip(1..).fold(first, |text, (part, number)| format!("{text}${number}{part}"));
+        numbered.into()
     }
 
     /// What a node is told of them on its command line; nothing where they are embedded.
@@ -263,6 +280,14 @@ mod tests {
         let backends = Backends::Real(servers(LINES).unwrap());
         assert_eq!(Backends::Real(backends.argument().unwrap().parse().unwrap()), backends);
         assert_eq!(Backends::Embedded.argument(), None);
+    }
+
+    #[test]
+    fn statements_name_their_values_as_the_database_does() {
+        let text = "UPDATE user_content SET asset_url = ? WHERE id = ?";
+        assert_eq!(Backends::Embedded.statement(text), text);
+        let real = Backends::Real(servers(LINES).unwrap());
+        assert_eq!(real.statement(text), "UPDATE user_content SET asset_url = $1 WHERE id = $2");
     }
 
     #[test]

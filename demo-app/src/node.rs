@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::backends::{self, Backends, Servers as RealServers};
+use crate::backends::{self, Servers as RealServers};
 use crate::service::{app, edge, external, proxy, single_box, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
@@ -282,7 +282,7 @@ async fn live(args: &NodeArgs) -> Result<(), NodeError> {
 
 /// Starts the role and follows the parent's orders until the end.
 async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
-    let server = beside(args)?;
+    let server = backends::stand(args.real.as_ref(), args.role, &args.name).map_err(NodeError::Server)?;
     // The address of a server is never the sidecar's to listen at, also when the server is away.
     let listener = listen(if server.is_some() { ANYWHERE } else { args.listen }).await?;
     let address = server.map_or_else(|| listener.local_addr(), Ok)?;
@@ -326,16 +326,6 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         End::ParentLost => lifetime::wake(&siblings),
     }
     Ok(end)
-}
-
-/// Returns the address of the real server beside which the node stands, if there is one.
-fn beside(args: &NodeArgs) -> Result<Option<SocketAddr>, NodeError> {
-    let Some(servers) = &args.real else { return Ok(None) };
-    let backends = Backends::Real(servers.clone());
-    backends.built().map_err(|why| NodeError::Server(why.to_owned()))?;
-    backends::settle(backends);
-    let address = backends::here().servers(args.role).map(|servers| servers.of(args.role, &args.name));
-    address.transpose().map_err(NodeError::Server)
 }
 
 /// Binds an address or, where somebody else has taken it meanwhile, a free port beside it.

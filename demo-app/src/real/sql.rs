@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::types::ToSql;
@@ -12,9 +12,6 @@ use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
 use crate::backends::Servers;
 use crate::store::database::{Content, Reply, Request};
 use crate::wire::{Connection, WireError};
-
-/// How many contents a list has at most.
-const LISTED: i64 = 20;
 
 /// Longest wait for a server to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,19 +33,9 @@ const TABLES: &str = "
     TRUNCATE user_content, session RESTART IDENTITY;
     INSERT INTO heartbeat VALUES (1, clock_timestamp()) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
 
-/// The columns of a content, with its time as the other database writes it.
-macro_rules! contents {
-    ($which:literal) => {
-        concat!(
-            "SELECT id, user_id, content_metadata, asset_url, ",
-            "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM user_content ",
-            $which
-        )
-    };
-}
-
-const SELECT: &str = contents!("WHERE id = $1");
-const LIST: &str = contents!("WHERE user_id = $1 ORDER BY id DESC LIMIT $2");
+const SELECT: &str = "SELECT id, user_id, content_metadata, asset_url, created_at FROM user_content WHERE id = $1";
+const LIST: &str = "SELECT id, user_id, content_metadata, asset_url, created_at FROM user_content
+    WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT 20";
 const INSERT: &str = "INSERT INTO user_content (user_id) VALUES ($1) RETURNING id";
 const UPDATE: &str = "UPDATE user_content SET content_metadata = $1, asset_url = $2 WHERE id = $3";
 const DELETE: &str = "DELETE FROM user_content WHERE id = $1";
@@ -94,7 +81,7 @@ impl Session {
         let reply = match request {
             Request::Select { id } => self.rows(SELECT, &[id]).await.map(|rows| Reply::Row(first(&rows, content))),
             Request::List { user_id } => {
-                self.rows(LIST, &[user_id, &LISTED]).await.map(|rows| Reply::Rows(rows.iter().map(content).collect()))
+                self.rows(LIST, &[user_id]).await.map(|rows| Reply::Rows(rows.iter().map(content).collect()))
             }
             Request::Insert { user_id } => {
                 self.one(INSERT, &[user_id]).await.map(|row| Reply::Inserted { id: row.get(0) })
@@ -164,7 +151,7 @@ fn content(row: &Row) -> Content {
         user_id: row.get(1),
         content_metadata: row.get(2),
         asset_url: row.get(3),
-        created_at: row.get(4),
+        created_at: humantime::format_rfc3339_millis(row.get::<_, SystemTime>(4)).to_string(),
     }
 }
 
