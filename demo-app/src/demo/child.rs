@@ -255,6 +255,11 @@ impl Child {
         self.status.borrow().is_some()
     }
 
+    /// Whether the node has ended, or has been asked to.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.has_ended() || self.asked_to_end.load(Ordering::Relaxed)
+    }
+
     /// Ends the node at once.
     pub(super) fn kill(&self) {
         self.asked_to_end.store(true, Ordering::Relaxed);

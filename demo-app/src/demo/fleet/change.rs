@@ -29,8 +29,10 @@ impl Fleet {
     /// Starts the processes of seats that are to have one and have none.
     pub(crate) async fn start_again(&self, names: &[String]) -> Result<(), DemoError> {
         let _change = self.change.lock().await;
-        let missing =
-            |place: &&Place| names.contains(&place.seat.name) && !place.kept_down && place.running().is_none();
+        let missing = |place: &&Place| {
+            let there = place.child.as_ref().is_some_and(|child| !child.is_leaving());
+            names.contains(&place.seat.name) && !place.kept_down && !there
+        };
         let missing: Vec<_> = lock(&self.places).iter().filter(missing).map(|place| place.seat.name.clone()).collect();
         self.start_seats(&missing).await
     }
@@ -147,10 +149,16 @@ impl Fleet {
 
     /// Starts the process of a seat and puts it there.
     async fn spawn(&self, name: &str) -> Result<Arc<Child>, DemoError> {
-        let place = lock(&self.places)
-            .iter()
-            .find(|place| place.seat.name == name)
-            .map(|place| (place.seat.clone(), place.start.clone()));
+        let (place, before) = {
+            let places = lock(&self.places);
+            let place = places.iter().find(|place| place.seat.name == name);
+            let child = place.and_then(|place| place.child.clone());
+            (place.map(|place| (place.seat.clone(), place.start.clone())), child)
+        };
+        // Its folder and its port are free when the one before has ended.
+        if let Some(before) = before {
+            before.ended().await;
+        }
         let known = place.filter(|_| !self.closed.load(Ordering::Relaxed));
         let (seat, start) = known.ok_or_else(|| DemoError::NoSuchNode(name.to_owned()))?;
         let command = child::command(&self.options, &seat, &self.folder, &start)?;
