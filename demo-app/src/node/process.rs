@@ -160,25 +160,6 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), put_back).await.unwrap();
     }
 
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn a_leak_takes_memory_and_gives_it_back() {
-        let (process, mebibyte) = (process(Ok(Share::default())), 1_u64 << 20);
-        let before = resident_bytes().unwrap();
-        let until = async |reached: &dyn Fn(u64) -> bool| {
-            let waiting = async {
-                while !reached(resident_bytes().unwrap()) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap();
-        };
-        process.turn(Control::Leak { bytes_per_second: 500 * mebibyte }).unwrap();
-        until(&|bytes| bytes > before + 150 * mebibyte).await;
-        process.turn(Control::Leak { bytes_per_second: 0 }).unwrap();
-        until(&|bytes| bytes < before + 100 * mebibyte).await;
-    }
-
     #[tokio::test]
     async fn sampling_that_the_environment_sets_is_refused_with_the_reason() {
         let refused = process(Err("the environment sets it")).turn(Control::Sample { share: 0.5 });

@@ -16,7 +16,7 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(crate) use log::{Change, Changed, Place};
+pub(crate) use log::{Change, Changed, MOST_CHANGES, Place};
 
 /// What a database is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]

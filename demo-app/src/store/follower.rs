@@ -49,12 +49,12 @@ pub(crate) async fn follow(
     let mut link = None;
     loop {
         let primary = peers.borrow().one(Role::Primary);
-        let followed = async {
+        let round = async {
             let primary = primary.ok_or(WireError::Unknown)?;
             let stream = connected(&mut link, wires, primary).await?;
             next(connections, follower, stream, &mut replay).await
         };
-        if followed.await.is_err() {
+        if round.await.is_err() {
             link = None;
             tokio::time::sleep(RETRY).await;
         }

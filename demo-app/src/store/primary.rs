@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::node::{Control, NodeContext, Started, unknown};
 use crate::settings::Settings;
 use crate::store::database::connections::{Connections, DatabaseError};
-use crate::store::database::{Database, Follower, Place, Reply, Request};
+use crate::store::database::{Database, Follower, MOST_CHANGES, Place, Reply, Request};
 use crate::store::reads::Reads;
 use crate::store::service_time::Servers;
 use crate::store::{lock, unix_millis};
@@ -158,15 +158,12 @@ impl Primary {
     }
 
     async fn changes(&self, after: Place, follower: Follower) -> Result<Reply, DatabaseError> {
-        if follower == Follower::Standby {
-            self.confirmed.note(after.position, Instant::now());
-            self.changed.notify_waiters();
-        }
-        let deadline = tokio::time::Instant::now() + LONG_POLL;
+        let asked = Instant::now();
+        let deadline = tokio::time::Instant::from_std(asked + LONG_POLL);
         loop {
             // Registered before looking, so that a change in between is not missed.
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
+            let mut notified = std::pin::pin!(self.changed.notified());
+            notified.as_mut().enable();
             let shown = match follower {
                 Follower::Standby => i64::MAX,
                 Follower::Replica => self.confirmed.shown(Instant::now()),
@@ -174,7 +171,11 @@ impl Primary {
             let Some((timeline, changes)) = self.connections.read(|database| database.changes(after, shown))? else {
                 return Ok(Reply::CopyNeeded);
             };
-            if !changes.is_empty() || tokio::time::timeout_at(deadline, changed).await.is_err() {
+            let keeps_up = follower == Follower::Standby && changes.len() < MOST_CHANGES;
+            if keeps_up && self.confirmed.note(after.position, asked) {
+                self.changed.notify_waiters();
+            }
+            if !changes.is_empty() || tokio::time::timeout_at(deadline, notified).await.is_err() {
                 return Ok(Reply::Changes { timeline, changes });
             }
         }
@@ -198,9 +199,7 @@ impl Primary {
                 *lock(&self.filling) = trouble::fill_disk(session()?, self.disk_quota, within);
             }
             Control::FillDisk { within: None } => {
-                *lock(&self.filling) = JoinSet::new();
-                let connections = Arc::clone(&self.connections);
-                tokio::spawn(async move { connections.write(Database::drop_ballast).await });
+                *lock(&self.filling) = trouble::give_room(Arc::clone(&self.connections));
             }
             Control::DropIndex { row } => self.reads.turn_index(row),
             other => return Err(unknown(&other)),
@@ -231,23 +230,23 @@ impl Primary {
             .build();
         let (watched, of) = (Arc::clone(self), attributes::with(labels.to_vec(), [mountpoint()]));
         meter
-            .u64_observable_gauge("system.filesystem.usage")
+            .i64_observable_up_down_counter("system.filesystem.usage")
             .with_description("Bytes of the data folder's quota that are used, and that are free.")
             .with_unit("By")
             .with_callback(move |observer| {
                 if let Ok(used) = watched.connections.read(Database::used) {
                     let state = |state| attributes::with(of.clone(), [KeyValue::new("system.filesystem.state", state)]);
-                    observer.observe(used, &state("used"));
-                    observer.observe(watched.disk_quota.saturating_sub(used), &state("free"));
+                    observer.observe(used as i64, &state("used"));
+                    observer.observe(watched.disk_quota.saturating_sub(used) as i64, &state("free"));
                 }
             })
             .build();
         let (quota, of) = (self.disk_quota, attributes::with(labels.to_vec(), [mountpoint()]));
         meter
-            .u64_observable_gauge("system.filesystem.limit")
+            .i64_observable_up_down_counter("system.filesystem.limit")
             .with_description("Bytes that the data folder may hold.")
             .with_unit("By")
-            .with_callback(move |observer| observer.observe(quota, &of))
+            .with_callback(move |observer| observer.observe(quota as i64, &of))
             .build();
     }
 }

@@ -17,8 +17,9 @@ use tokio::sync::watch;
 
 use crate::node::{Control, NodeContext, Started, Turn};
 use crate::settings::{ServiceTime, Settings};
+use crate::store::database::{Content, Reply, Request};
 use crate::store::service_time::Servers;
-use crate::store::{cache, database::Reply, database::Request, objects, primary, queue, replica, standby};
+use crate::store::{cache, objects, primary, queue, replica, standby};
 use crate::topology::{Peer, Peers, Role, Zone};
 use crate::wire::{self, WireError, Wires};
 
@@ -36,9 +37,9 @@ struct Node {
     runtime: Option<Runtime>,
 }
 
-/// Quick and small enough for a test; no governor.
+/// Quick enough for a test; no governor.
 fn settings() -> Settings {
-    Settings { governed: false, heartbeat: Duration::from_millis(20), disk_quota_bytes: 2 << 20, ..Settings::default() }
+    Settings { governed: false, heartbeat: Duration::from_millis(20), ..Settings::default() }
 }
 
 impl Node {
@@ -150,6 +151,12 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}: not in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The first contents, each of a user of its own.
+fn rows(count: i64) -> Vec<Content> {
+    let row = |id| Content { id, user_id: id, content_metadata: None, asset_url: None, created_at: String::new() };
+    (1..=count).map(row).collect()
 }
 
 /// Settings with a governor of this many servers.

@@ -16,6 +16,9 @@ use crate::telemetry::instruments;
 /// How often the runtime's timer is tried.
 const TICK: Duration = Duration::from_millis(10);
 
+/// A shorter time, as before the last report of a process that ends, says nothing of a share.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// Bucket bounds of delays, in seconds: from the timer's own millisecond up to a long pause.
 const DELAY_SECONDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5];
 
@@ -85,11 +88,12 @@ fn measure_cpu() {
         .with_description("Processor time of this process since the last report, as a share of one core.")
         .with_unit("1")
         .with_callback(move |observer| {
-            let now = (Instant::now(), cpu_time());
-            let (since, spent) = std::mem::replace(&mut *lock(&before), now);
-            let passed = now.0.duration_since(since).as_secs_f64();
-            if passed > 0.0 {
-                observer.observe(now.1.saturating_sub(spent).as_secs_f64() / passed, &[]);
+            let mut before = lock(&before);
+            let (now, spent) = (Instant::now(), cpu_time());
+            let passed = now.duration_since(before.0);
+            if passed >= SHORTEST {
+                observer.observe(spent.saturating_sub(before.1).as_secs_f64() / passed.as_secs_f64(), &[]);
+                *before = (now, spent);
             }
         })
         .build();
@@ -151,7 +155,7 @@ mod tests {
         assert!(grown > 32 << 20, "{} of {} bytes are seen", grown, block.len());
 
         let before = cpu_time();
-        while cpu_time() - before < Duration::from_millis(50) {
+        while cpu_time().saturating_sub(before) < Duration::from_millis(50) {
             std::hint::spin_loop();
         }
         let (user, system) = cpu_seconds().unwrap();

@@ -63,3 +63,42 @@ impl Service<Uri> for Connector {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn a_request_over_a_long_wire_takes_longer_on_a_connection_that_was_there_before_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            // One connection is all there is.
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            }
+        });
+        let wires = Wires::default();
+        let client = client(wires.clone(), Role::App);
+        let took = async || {
+            let since = Instant::now();
+            let request = Request::get(&uri).body(Full::<Bytes>::default()).unwrap();
+            client.request(request).await.unwrap();
+            since.elapsed()
+        };
+        let delay = Duration::from_millis(400);
+        took().await;
+        wires.delay(Role::App, delay);
+        let late = took().await;
+        assert!(late >= delay && late < 2 * delay, "one way there and back takes {late:?}");
+        wires.delay(Role::App, Duration::ZERO);
+        let put_back = async { while took().await >= delay {} };
+        tokio::time::timeout(Duration::from_secs(20), put_back).await.unwrap();
+    }
+}

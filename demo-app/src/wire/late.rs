@@ -158,7 +158,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
-    const DELAY: Duration = Duration::from_millis(80);
+    const DELAY: Duration = Duration::from_millis(400);
 
     /// A peer that sends back each byte, and tells when it got one.
     async fn echo() -> (std::net::SocketAddr, tokio::sync::mpsc::UnboundedReceiver<Instant>) {

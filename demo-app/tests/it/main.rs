@@ -8,6 +8,7 @@ mod control;
 mod faults;
 mod lifetime;
 mod metrics;
+mod node;
 mod plays;
 mod sink;
 mod spans;

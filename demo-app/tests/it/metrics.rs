@@ -77,6 +77,9 @@ const DATABASE: [&str; 3] = ["server.address", "server.port", "db.namespace"];
 const POOL: [&str; 1] = ["db.client.connection.pool.name"];
 const QUEUE: [&str; 3] = ["server.address", "server.port", "messaging.destination.name"];
 
+const FILESYSTEM: [&str; 1] = ["system.filesystem.mountpoint"];
+const FILESYSTEM_USAGE: [&str; 2] = ["system.filesystem.mountpoint", "system.filesystem.state"];
+
 /// What every process tells of itself.
 const PROCESS: &[(&str, &str, &str)] = &[
     ("process.cpu.time", "counter", "s"),
@@ -120,10 +123,19 @@ const METRICS: &[ExpectedMetric] = &[
     ("content-cache", "cache.misses", "counter", "{miss}", &SERVER),
     ("content-cache", "cache.evictions", "counter", "{item}", &SERVER),
     ("content-cache", "cache.items", "gauge", "{item}", &SERVER),
+    ("content-cache", "cache.memory.usage", "gauge", "By", &SERVER),
+    ("content-cache", "cache.sent", "counter", "By", &SERVER),
     ("content-db-primary", "db.file.size", "gauge", "By", &DATABASE),
+    ("content-db-primary", "db.lock.waiting", "gauge", "{session}", &DATABASE),
+    ("content-db-primary", "db.lock.wait_time", "histogram", "s", &DATABASE),
+    ("content-db-primary", "system.filesystem.usage", "level", "By", &FILESYSTEM_USAGE),
+    ("content-db-primary", "system.filesystem.limit", "level", "By", &FILESYSTEM),
+    ("content-db-standby", "db.replica.lag", "gauge", "s", &DATABASE),
     ("content-db-replica", "db.replica.lag", "gauge", "s", &DATABASE),
     ("content-queue", "queue.depth", "gauge", "{message}", &QUEUE),
     ("content-queue", "queue.in_flight", "gauge", "{message}", &QUEUE),
     ("content-queue", "queue.oldest_message.age", "gauge", "s", &QUEUE),
+    ("content-queue", "queue.receives", "counter", "{message}", &QUEUE),
+    ("content-queue", "queue.redeliveries", "counter", "{message}", &QUEUE),
     ("content-object-store", "object_store.objects.written", "counter", "{object}", &SERVER),
 ];

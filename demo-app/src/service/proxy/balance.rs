@@ -105,8 +105,8 @@ impl Balance {
         }
     }
 
-    fn count(&self, zone: Zone) -> Count {
-        self.look(|state| state.upstreams.count(zone, Instant::now()))
+    fn counts(&self) -> Vec<(Zone, Count)> {
+        self.look(|state| state.upstreams.counts(Instant::now()))
     }
 
     /// Looks at the instances as they were last told.
@@ -138,9 +138,9 @@ fn measure(balance: &Arc<Balance>) {
             .with_description(description)
             .with_unit("{instance}")
             .with_callback(move |observer| {
-                for zone in [Zone::A, Zone::B] {
-                    let zone_name = KeyValue::new("cloud.availability_zone", zone.name());
-                    observer.observe(read(balance.count(zone)) as u64, &[zone_name]);
+                for (zone, count) in balance.counts() {
+                    let zone = KeyValue::new("cloud.availability_zone", zone.name());
+                    observer.observe(read(count) as u64, &[zone]);
                 }
             })
             .build();
@@ -179,7 +179,7 @@ mod tests {
 
     async fn counts(balance: &Balance, zone: Zone, expected: Count) {
         let reached = async {
-            while balance.count(zone) != expected {
+            while !balance.counts().contains(&(zone, expected)) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

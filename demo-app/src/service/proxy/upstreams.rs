@@ -14,6 +14,8 @@ use crate::topology::{Peer, Zone};
 pub(super) struct Upstreams {
     /// In the order of their seats.
     instances: Vec<Instance>,
+    /// Where there are or were instances.
+    zones: Vec<Zone>,
     /// Where the search for the next instance begins.
     turn: usize,
     /// Share of the requests that goes to the first instance, however busy it is.
@@ -38,10 +40,16 @@ impl Upstreams {
     /// Learns which instances there are; of those that stay, what is known of them stays too.
     pub(super) fn told<'a>(&mut self, peers: impl Iterator<Item = &'a Peer>) {
         let mut before = std::mem::take(&mut self.instances);
+        let zones = &mut self.zones;
         self.instances = peers
-            .map(|peer| match before.iter().position(|instance| instance.peer == *peer) {
-                Some(known) => before.swap_remove(known),
-                None => Instance { peer: peer.clone(), outstanding: 0, health: Health::unknown() },
+            .map(|peer| {
+                if !zones.contains(&peer.zone) {
+                    zones.push(peer.zone);
+                }
+                match before.iter().position(|instance| instance.peer == *peer) {
+                    Some(known) => before.swap_remove(known),
+                    None => Instance { peer: peer.clone(), outstanding: 0, health: Health::unknown() },
+                }
             })
             .collect();
     }
@@ -91,17 +99,14 @@ impl Upstreams {
         self.instances.iter().map(|instance| instance.peer.address).collect()
     }
 
-    /// Counts the instances in a zone.
-    pub(super) fn count(&self, zone: Zone, now: Instant) -> Count {
-        let mut count = Count::default();
-        for instance in self.instances.iter().filter(|instance| instance.peer.zone == zone) {
-            if instance.health.is_fit(now) {
-                count.healthy += 1;
-            } else {
-                count.unhealthy += 1;
-            }
-        }
-        count
+    /// Counts the instances in each zone that has or had some.
+    pub(super) fn counts(&self, now: Instant) -> Vec<(Zone, Count)> {
+        let count = |zone: Zone| {
+            let here = self.instances.iter().filter(|instance| instance.peer.zone == zone);
+            let (fit, unfit): (Vec<_>, Vec<_>) = here.partition(|instance| instance.health.is_fit(now));
+            Count { healthy: fit.len(), unhealthy: unfit.len() }
+        };
+        self.zones.iter().map(|&zone| (zone, count(zone))).collect()
     }
 
     fn find(&mut self, address: SocketAddr) -> Option<&mut Instance> {
@@ -148,8 +153,8 @@ mod tests {
         let (mut upstreams, now) = (upstreams(&[1, 2]), Instant::now());
         upstreams.health(address(2)).unwrap().unreachable(now);
         assert_eq!([(); 3].map(|()| pick(&mut upstreams, now)), [1, 1, 1]);
-        assert_eq!(upstreams.count(Zone::A, now), Count { healthy: 1, unhealthy: 0 });
-        assert_eq!(upstreams.count(Zone::B, now), Count { healthy: 0, unhealthy: 1 });
+        let count = |healthy, unhealthy| Count { healthy, unhealthy };
+        assert_eq!(upstreams.counts(now), [(Zone::A, count(1, 0)), (Zone::B, count(0, 1))]);
         for _ in 0..2 {
             upstreams.health(address(1)).unwrap().checked(false);
         }
@@ -183,6 +188,8 @@ mod tests {
         assert_eq!(pick(&mut upstreams, now), 3);
         upstreams.told(peers(&[1]).iter());
         assert_eq!(pick(&mut upstreams, now), 1, "it rests, but nobody else is left");
+        let gone = (Zone::B, Count { healthy: 0, unhealthy: 0 });
+        assert!(upstreams.counts(now).contains(&gone), "a zone that is gone has none, which is known");
         upstreams.done(address(2));
         assert_eq!(upstreams.addresses(), [address(1)]);
     }

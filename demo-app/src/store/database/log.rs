@@ -22,7 +22,7 @@ use crate::store::database::{Content, Database};
 const KEPT: i64 = 20_000;
 
 /// Most changes handed to a follower at once.
-const AT_ONCE: i64 = 500;
+pub(crate) const MOST_CHANGES: usize = 500;
 
 /// Most contents and sessions in one piece of a copy.
 const COPIED_AT_ONCE: i64 = 2_000;
@@ -120,7 +120,7 @@ impl Database {
                 "SELECT position, at, what FROM change_log WHERE position > ? AND position <= ?
                  ORDER BY position LIMIT ?",
             )?
-            .query_map([after.position, up_to, AT_ONCE], change)?
+            .query_map([after.position, up_to, MOST_CHANGES as i64], change)?
             .collect::<rusqlite::Result<_>>()
             .map(|changes| Some((timeline, changes)))
     }

@@ -1,6 +1,7 @@
 //! What the standby has confirmed, for which a write waits before it is acknowledged.
 //!
-//! 1. A standby confirms a position by asking for what comes after it.
+//! 1. A standby confirms a position by asking for what comes after it, unless it has so much to catch up
+//!    with that nobody should wait for it.
 //! 2. A write is acknowledged when its position is confirmed, so that it outlives the primary.
 //! 3. When no standby has asked for [`PATIENCE`], the primary goes on alone: writes are acknowledged at
 //!    once, and one that the standby never got is lost with the primary.
@@ -28,9 +29,11 @@ impl Confirmed {
         Self(watch::Sender::new(None))
     }
 
-    /// Notes that the standby has everything up to a position.
-    pub(super) fn note(&self, position: i64, now: Instant) {
-        self.0.send_replace(Some(Heard { position, at: now }));
+    /// Notes that the standby said at a time that it has everything up to a position; returns whether that
+    /// is news.
+    pub(super) fn note(&self, position: i64, at: Instant) -> bool {
+        let before = self.0.send_replace(Some(Heard { position, at }));
+        before.is_none_or(|before| before.position != position)
     }
 
     /// Up to which position others may see the log at `now`.
@@ -67,7 +70,7 @@ mod tests {
 
         confirmed.note(8, Instant::now());
         assert_eq!(confirmed.shown(Instant::now()), 8);
-        let (_, ()) = tokio::join!(confirmed.covers(9), async {
+        let ((), ()) = tokio::join!(confirmed.covers(9), async {
             tokio::task::yield_now().await;
             confirmed.note(9, Instant::now());
         });

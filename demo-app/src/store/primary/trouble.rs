@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use crate::store::database::Database;
+use crate::store::database::connections::Connections;
 use crate::store::lock;
 use crate::store::service_time::Servers;
 
@@ -77,7 +78,7 @@ pub(super) fn hold_lock(database: Database, held: Duration, free: Duration) -> J
             let session = Arc::clone(&database);
             if matches!(spawn_blocking(move || lock(&session).take()).await, Ok(Ok(()))) {
                 tokio::time::sleep(held).await;
-                // A commit of nothing cannot wait; if it fails, the next turn finds the lock still taken.
+                // A commit of nothing has nothing to wait for, and nothing to fail by.
                 let _ = lock(&database).release();
             }
             tokio::time::sleep(free).await;
@@ -113,6 +114,17 @@ pub(super) fn fill_disk(database: Database, quota: u64, within: Duration) -> Joi
         }
     });
     filling
+}
+
+/// Gives the room back that was filled, trying until it is done.
+pub(super) fn give_room(connections: Arc<Connections>) -> JoinSet<()> {
+    let mut giving = JoinSet::new();
+    giving.spawn(async move {
+        while connections.write(Database::drop_ballast).await.is_err() {
+            tokio::time::sleep(RETRY).await;
+        }
+    });
+    giving
 }
 
 /// How many bytes are to be used when a share of the time is over.

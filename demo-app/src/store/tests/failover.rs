@@ -116,3 +116,37 @@ async fn killed_databases_go_on_in_their_folders() {
     let next = primary.insert(8).await.unwrap();
     until("it goes on", async || replica.has(next).await).await;
 }
+
+#[tokio::test]
+async fn who_comes_too_late_for_the_log_copies_everything() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let primary = Node::start(Role::Primary, folders[0].path(), &settings(), &[]).await;
+    let rows = rows(4_500);
+    // Each is a change again and again: more than the log keeps.
+    for _ in 0..5 {
+        primary.ask(Request::InsertMany { rows: rows.clone() }).await.unwrap();
+    }
+    for number in 0..3 {
+        primary.ask(Request::PutSession { id: format!("s{number}"), user_id: 7 }).await.unwrap();
+    }
+    let beats = primary.position().await + 2;
+    until("the log is cut", async || primary.position().await >= beats).await;
+
+    let mut standby = Node::start(Role::Standby, folders[1].path(), &settings(), &[&primary]).await;
+    let replica = Node::start(Role::Replica, folders[2].path(), &settings(), &[&primary]).await;
+    for node in [&standby, &replica] {
+        until("it has everything", async || node.position().await >= beats).await;
+    }
+    let last = primary.insert(1).await.unwrap();
+    until("the replica goes on", async || replica.has(last).await).await;
+    primary.kill();
+    promote(&mut standby).await;
+    replica.tell(&[&standby]);
+    let newest = standby.insert(2).await.unwrap();
+    until("the replica goes on with the next", async || replica.has(newest).await).await;
+    for id in [1, 2_001, 4_500, last] {
+        assert!(standby.has(id).await && replica.has(id).await, "{id} is missing");
+    }
+    let session = standby.ask(Request::GetSession { id: "s2".to_owned() }).await;
+    assert!(matches!(session, Ok(Reply::Session { user_id: Some(7) })), "{session:?}");
+}
