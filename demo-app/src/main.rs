@@ -213,9 +213,10 @@ fn faults() -> String {
         let walls = if walls.is_empty() { "-".to_owned() } else { walls.join(",") };
         [fault.name(), phase.to_string(), tier.to_owned(), walls, fault.description()]
     }));
-    lines
-        .map(|[fault, phase, tier, walls, what]| format!("{fault:<18} {phase:>5}  {tier:<13} {walls:<6} {what}\n"))
-        .collect()
+    let columns = |[fault, phase, tier, walls, what]: [String; 5]| {
+        format!("{fault:<18} {phase:>5}  {tier:<13} {walls:<6} {what}")
+    };
+    lines.map(columns).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Writes to standard output; a reader that is gone, as `head` soon is, ends nothing.
