@@ -12,7 +12,7 @@ use std::{fs, io};
 use tokio::sync::watch;
 
 use crate::load::LoadPlan;
-use crate::node::{Control, FOLDER_PREFIX, Order, Replay};
+use crate::node::{Beginning, Control, FOLDER_PREFIX, Order, Replay};
 use crate::settings::Settings;
 use crate::topology::{Peer, Peers, Phase, Role, Zone};
 use child::{Child, Spawner};
@@ -327,11 +327,11 @@ async fn begin(children: &mut [Child], settings: &Settings) -> Result<(), DemoEr
     for child in &mut *children {
         child.hear_address().await?;
     }
-    let order = Order::Begin {
+    let order = Order::Begin(Box::new(Beginning {
         peers: peers(children),
         settings: settings.clone(),
         siblings: children.iter().map(|child| child.info().pid).collect(),
-    };
+    }));
     for child in &*children {
         child.tell(&order).await?;
     }

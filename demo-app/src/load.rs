@@ -1,38 +1,30 @@
-//! The load: an open loop of scheduled requests against the front of the demo.
+//! The load: an open loop of scheduled requests against the front of the demo, or a closed loop of clients.
 //!
-//! Requests leave when the schedule says so, however many are unanswered, and latency is counted
-//! from the scheduled time. So a system that stalls is charged for those who would have come
+//! In the open loop requests leave when the schedule says so, however many are unanswered, and latency is
+//! counted from the scheduled time. So a system that stalls is charged for those who would have come
 //! meanwhile (no coordinated omission). The generator is the client, and is not instrumented.
 
+mod client;
+mod closed;
 mod plan;
 mod report;
 mod schedule;
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Uri, header};
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::store::lock;
+use client::{Client, Outcome};
 pub use plan::{ClosedLoop, Curve, Dial, LoadPlan, READS_PER_USER};
-pub use report::{Latencies, LoadCounts, LoadReport};
+pub use report::{Latencies, LoadCounts, LoadReport, LoopKind};
 pub(crate) use schedule::shares;
 pub use schedule::{Action, Planned, Schedule};
-
-/// How many of the contents written last are read again.
-const RECENT: usize = 32;
 
 /// Most requests unanswered at once: over it a request counts as failed without being sent, so
 /// that a dead system does not exhaust the descriptors of its client.
@@ -73,60 +65,69 @@ impl LoadOptions {
             progress: None,
         }
     }
-}
 
-/// How one request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Ok,
-    Failed,
-    TimedOut,
+    fn show(&self, report: &LoadReport) {
+        if let Some(progress) = &self.progress {
+            progress.send_replace(report.counts);
+        }
+    }
 }
 
 /// Runs the load until its duration is over or `shutdown` completes. Then requests that are still
 /// unanswered are waited for, after a shutdown they are given up.
 pub async fn run(options: LoadOptions, shutdown: impl Future<Output = ()>) -> LoadReport {
     let start = Instant::now();
-    let mut schedule = Schedule::new(options.plan.clone(), options.seed);
-    let dial = options.dial.clone();
     let end = options.duration.map(|duration| start + duration);
-    let progress = options.progress.clone();
-    let load = Arc::new(Load::new(options));
     let mut report = LoadReport::default();
-    let mut requests = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    let mut ended = Until::Due;
+    let shutdown = std::pin::pin!(shutdown);
+    if let Some(closed) = options.plan.closed {
+        report.loop_kind = LoopKind::Closed;
+        closed::run(&options, closed, start, end, shutdown, &mut report).await;
+    } else {
+        open(&options, start, end, shutdown, &mut report).await;
+    }
+    options.show(&report);
+    report.elapsed = start.elapsed();
+    report
+}
 
+async fn open(
+    options: &LoadOptions,
+    start: Instant,
+    end: Option<Instant>,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    report: &mut LoadReport,
+) {
+    let mut schedule = Schedule::new(options.plan.clone(), options.seed);
+    let client = Arc::new(Client::new(options));
+    let mut requests = JoinSet::new();
     loop {
-        let now = *dial.borrow();
-        let Some(planned) = schedule.next(now) else { break };
-        let due = start + planned.at;
+        let dial = *options.dial.borrow();
+        let Some(Planned { at, action, session }) = schedule.next(dial) else { break };
+        let due = start + at;
         if end.is_some_and(|end| due >= end) {
             break;
         }
-        if let Until::Shutdown = wait(due, shutdown.as_mut(), &mut requests, &mut report).await {
+        if let Until::Shutdown = wait(due, shutdown.as_mut(), &mut requests, report).await {
             requests.shutdown().await;
-            ended = Until::Shutdown;
-            break;
+            return;
         }
         report.sent(requests.len() as u64 + 1);
         if requests.len() as u64 >= MAX_IN_FLIGHT {
-            report.record(planned.action, Outcome::Failed, due.elapsed());
+            report.record(action, Outcome::Failed, due.elapsed());
         } else {
-            requests.spawn(Arc::clone(&load).send(planned.action, due));
+            let client = Arc::clone(&client);
+            requests.spawn(async move { (action, client.send(action, session, due).await, due.elapsed()) });
         }
-        if let Some(progress) = &progress {
-            progress.send_replace(report.counts);
-        }
+        options.show(report);
     }
-    if let Until::Due = ended {
-        drain(&mut requests, shutdown, &mut report).await;
+    if let Some(end) = end
+        && let Until::Shutdown = wait(end, shutdown.as_mut(), &mut requests, report).await
+    {
+        requests.shutdown().await;
+        return;
     }
-    if let Some(progress) = &progress {
-        progress.send_replace(report.counts);
-    }
-    report.elapsed = start.elapsed();
-    report
+    drain(&mut requests, shutdown, report).await;
 }
 
 type Requests = JoinSet<(Action, Outcome, Duration)>;
@@ -140,7 +141,7 @@ enum Until {
 /// Waits for the time of the next request, and meanwhile records those that are answered.
 async fn wait(
     due: Instant,
-    mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
     requests: &mut Requests,
     report: &mut LoadReport,
 ) -> Until {
@@ -157,11 +158,7 @@ async fn wait(
 }
 
 /// Records the requests that are still unanswered, up to a shutdown.
-async fn drain(
-    requests: &mut Requests,
-    mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
-    report: &mut LoadReport,
-) {
+async fn drain(requests: &mut Requests, mut shutdown: Pin<&mut impl Future<Output = ()>>, report: &mut LoadReport) {
     loop {
         tokio::select! {
             biased;
@@ -175,82 +172,5 @@ async fn drain(
     }
 }
 
-struct Load {
-    options: LoadOptions,
-    client: Client<HttpConnector, Full<Bytes>>,
-    /// The contents written last, the newest first.
-    recent: Mutex<VecDeque<i64>>,
-}
-
-impl Load {
-    fn new(options: LoadOptions) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self { options, client, recent: Mutex::new(VecDeque::new()) }
-    }
-
-    /// Sends one request and waits for its answer.
-    async fn send(self: Arc<Self>, action: Action, due: Instant) -> (Action, Outcome, Duration) {
-        let answered = tokio::time::timeout_at(due + self.options.timeout, self.exchange(action));
-        let outcome = match answered.await {
-            Ok(Some(())) => Outcome::Ok,
-            Ok(None) => Outcome::Failed,
-            Err(_) => Outcome::TimedOut,
-        };
-        (action, outcome, due.elapsed())
-    }
-
-    async fn exchange(&self, action: Action) -> Option<()> {
-        let response = self.client.request(self.request(action)?).await.ok()?;
-        let accepted = response.status().is_success();
-        let body = response.into_body().collect().await.ok()?.to_bytes();
-        if accepted && action.writes() {
-            let body: Value = serde_json::from_slice(&body).ok()?;
-            self.remember(body["content_id"].as_i64()?);
-        }
-        accepted.then_some(())
-    }
-
-    fn request(&self, action: Action) -> Option<Request<Full<Bytes>>> {
-        let collection = format!("http://{}/api/v1/content", self.options.front);
-        let mut request = Request::new(Full::default());
-        match action {
-            Action::Read { .. } | Action::ReadRecent { .. } => {
-                let id = self.content_id(action)?;
-                *request.uri_mut() = format!("{collection}/{id}").parse::<Uri>().ok()?;
-            }
-            Action::List { .. } | Action::Asset { .. } => return None,
-            Action::Write { user_id } | Action::Upload { user_id } => {
-                let payload = "tiertop ".chars().cycle().take(self.options.plan.payload_bytes);
-                let body = json!({ "user_id": user_id, "payload": payload.collect::<String>() });
-                *request.method_mut() = http::Method::POST;
-                *request.uri_mut() = collection.parse::<Uri>().ok()?;
-                request
-                    .headers_mut()
-                    .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-                *request.body_mut() = Full::from(body.to_string());
-            }
-        }
-        Some(request)
-    }
-
-    /// The content that a read is for. Until something was written, old contents stand in.
-    fn content_id(&self, action: Action) -> Option<i64> {
-        let ids = &self.options.content_ids;
-        match action {
-            Action::ReadRecent { rank } => {
-                let recent = lock(&self.recent).get(rank % RECENT).copied();
-                recent.or_else(|| ids.get(rank).copied())
-            }
-            Action::Read { rank } => ids.get(rank).copied(),
-            _ => None,
-        }
-    }
-
-    fn remember(&self, content_id: i64) {
-        let mut recent = lock(&self.recent);
-        recent.push_front(content_id);
-        recent.truncate(RECENT);
-    }
-}
+#[cfg(test)]
+mod tests;

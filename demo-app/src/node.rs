@@ -66,15 +66,20 @@ pub struct NodeArgs {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
-    Begin {
-        peers: Peers,
-        settings: Settings,
-        siblings: Vec<u32>,
-    },
+    Begin(Box<Beginning>),
     Peers(Peers),
     Control(Control),
     /// Answered by [`Report::Load`].
     Load,
+}
+
+/// What a node is told before it starts its role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Beginning {
+    pub(crate) peers: Peers,
+    pub(crate) settings: Settings,
+    /// The other nodes' processes.
+    pub(crate) siblings: Vec<u32>,
 }
 
 /// What can be turned in a running node. Each variant also says how it is put back.
@@ -259,9 +264,9 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     report(&Report::Listening { address: args.role.listens().then_some(address) });
-    let (peers, settings, siblings) = match parent.hear().await {
+    let Beginning { peers, settings, siblings } = match parent.hear().await {
         Heard::End(end) => return Ok(end),
-        Heard::Order(Order::Begin { peers, settings, siblings }) => (peers, settings, siblings),
+        Heard::Order(Order::Begin(beginning)) => *beginning,
         Heard::Order(other) => {
             return Err(NodeError::Protocol(format!("{other:?} is no beginning")));
         }

@@ -254,7 +254,7 @@ mod tests {
         let [loss, flush] = &scenario.faults[..] else { panic!("two faults") };
         assert_eq!((loss.plan.fault, loss.plan.intensity), (Fault::WorkerLoss, Intensity::High));
         assert_eq!(loss.truth.as_ref().unwrap().tier, "worker");
-        assert_eq!(flush.plan.after, Duration::from_secs(60));
+        assert_eq!(flush.plan.after, Duration::from_mins(1));
     }
 
     #[test]

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::load::{Action, Outcome};
+use crate::load::Action;
+use crate::load::client::Outcome;
 
 /// Longest latency that is told apart: a minute; the timeout cuts off before.
 const MAX_MICROS: u64 = 60_000_000;
+
+/// Longest bar of the histogram, in characters.
+const BAR: u64 = 40;
 
 /// How many requests there were, and how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,21 +56,53 @@ impl Latencies {
         Duration::from_micros(self.0.max())
     }
 
-    fn record(&mut self, latency: Duration) {
+    pub(crate) fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(MAX_MICROS).max(1));
     }
+
+    fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("all have the same bounds");
+    }
+
+    /// How many latencies lie in each doubling of a millisecond: pairs of the upper bound and the count.
+    fn doublings(&self) -> Vec<(Duration, u64)> {
+        let mut bars = Vec::new();
+        let (mut low, mut high) = (0, 1_000);
+        while low < self.0.max() {
+            bars.push((Duration::from_micros(high), self.0.count_between(low, high - 1)));
+            (low, high) = (high, high * 2);
+        }
+        let first = bars.iter().position(|(_, count)| *count > 0).unwrap_or(0);
+        bars.split_off(first)
+    }
+}
+
+/// How requests follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoopKind {
+    /// By schedule; latencies are free of coordinated omission.
+    #[default]
+    Open,
+    /// Each client waits for its answer; latencies are not free of it.
+    Closed,
 }
 
 /// What came of a load.
 #[derive(Clone, Debug, Default)]
 pub struct LoadReport {
+    /// How requests followed each other.
+    pub loop_kind: LoopKind,
     /// How long it ran, the last answers included.
     pub elapsed: Duration,
     /// How many requests there were.
     pub counts: LoadCounts,
-    /// How long reads took.
+    /// How long reads of single contents took.
     pub reads: Latencies,
-    /// How long writes took.
+    /// How long lists took.
+    pub lists: Latencies,
+    /// How long static assets took.
+    pub assets: Latencies,
+    /// How long writes and uploads took.
     pub writes: Latencies,
 }
 
@@ -83,7 +119,13 @@ impl LoadReport {
             Outcome::TimedOut => self.counts.timeouts += 1,
             Outcome::Ok => {
                 self.counts.ok += 1;
-                if action.writes() { &mut self.writes } else { &mut self.reads }.record(latency);
+                let latencies = match action {
+                    Action::Read { .. } | Action::ReadRecent { .. } => &mut self.reads,
+                    Action::List { .. } => &mut self.lists,
+                    Action::Asset { .. } => &mut self.assets,
+                    Action::Write { .. } | Action::Upload { .. } => &mut self.writes,
+                };
+                latencies.record(latency);
             }
         }
     }
@@ -96,8 +138,12 @@ impl fmt::Display for LoadReport {
         let rate = if seconds > 0.0 { sent as f64 / seconds } else { 0.0 };
         writeln!(f, "{sent} requests in {seconds:.1} s ({rate:.1}/s)")?;
         writeln!(f, "  {ok} ok, {failed} failed, {timeouts} timed out, {in_flight} cut off")?;
-        for (name, latencies) in [("reads", &self.reads), ("writes", &self.writes)] {
-            let millis = |latency: Duration| latency.as_secs_f64() * 1_000.0;
+        let millis = |latency: Duration| latency.as_secs_f64() * 1_000.0;
+        let mut all = Latencies::default();
+        let kinds =
+            [("reads", &self.reads), ("lists", &self.lists), ("assets", &self.assets), ("writes", &self.writes)];
+        for (name, latencies) in kinds.into_iter().filter(|(_, latencies)| latencies.count() > 0) {
+            all.add(latencies);
             writeln!(
                 f,
                 "  {name:<6} {:>8}   p50 {:>7.1} ms   p95 {:>7.1} ms   p99 {:>7.1} ms   max {:>7.1} ms",
@@ -107,6 +153,24 @@ impl fmt::Display for LoadReport {
                 millis(latencies.quantile(0.99)),
                 millis(latencies.max()),
             )?;
+        }
+        let bars = all.doublings();
+        if bars.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "  latency of all that succeeded, {}",
+            match self.loop_kind {
+                LoopKind::Open => "from the scheduled time on (no coordinated omission)",
+                LoopKind::Closed =>
+                    "from asking on (closed loop: what clients did not ask while they waited is not in it)",
+            }
+        )?;
+        let most = bars.iter().map(|(_, count)| *count).max().unwrap_or(1).max(1);
+        for (bound, count) in bars {
+            let bar = "#".repeat((count * BAR).div_ceil(most) as usize);
+            writeln!(f, "  {:>8} {count:>8} {bar}", format!("< {} ms", bound.as_millis()))?;
         }
         Ok(())
     }
@@ -124,14 +188,31 @@ mod tests {
             (read, Outcome::Ok, 10),
             (read, Outcome::TimedOut, 5_000),
             (Action::Write { user_id: 1 }, Outcome::Ok, 20),
+            (Action::List { user_id: 1 }, Outcome::Ok, 2),
             (read, Outcome::Failed, 1),
         ] {
             report.sent(1);
             report.record(action, outcome, Duration::from_millis(millis));
         }
         let LoadCounts { sent, ok, failed, timeouts, in_flight } = report.counts;
-        assert_eq!((sent, ok, failed, timeouts, in_flight), (4, 2, 1, 1, 0));
-        assert_eq!((report.reads.count(), report.writes.count()), (1, 1));
+        assert_eq!((sent, ok, failed, timeouts, in_flight), (5, 3, 1, 1, 0));
+        assert_eq!((report.reads.count(), report.writes.count(), report.lists.count()), (1, 1, 1));
         assert!(report.writes.max().abs_diff(Duration::from_millis(20)) < Duration::from_micros(50));
+    }
+
+    #[test]
+    fn the_report_ends_in_a_histogram_that_says_what_it_counts_from() {
+        let mut report = LoadReport::default();
+        for millis in [3, 3, 3, 9] {
+            report.record(Action::Read { rank: 0 }, Outcome::Ok, Duration::from_millis(millis));
+        }
+        let text = report.to_string();
+        assert!(text.contains("no coordinated omission"), "{text}");
+        assert!(text.contains("< 4 ms        3 ########################################\n"), "{text}");
+        assert!(text.contains("< 8 ms        0 \n") && text.contains("< 16 ms        1 ##############\n"), "{text}");
+        assert!(!text.contains("< 2 ms") && !text.contains("assets"), "{text}");
+        report.loop_kind = LoopKind::Closed;
+        assert!(report.to_string().contains("closed loop"));
+        assert!(!LoadReport::default().to_string().contains("latency"));
     }
 }

@@ -1,0 +1,205 @@
+//! What the embedded service serves on this machine, and what tracing costs it.
+//!
+//! Starts the system of phase 3 without its governor, under a closed loop that never thinks, three times:
+//! with every trace kept, with one in ten, and with none. A receiver in this process counts the spans and
+//! throws them away. CPU is that of the service's processes alone.
+//!
+//! ```sh
+//! cargo run --release -p tiertop-demo --example serving
+//! ```
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::{Args, FromArgMatches};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use tiertop_demo::load::{self, ClosedLoop, LoadOptions, LoadPlan};
+use tiertop_demo::node::{self, NodeArgs};
+use tiertop_demo::{Demo, DemoOptions, Phase};
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// How many clients ask at once: enough to keep two cores busy.
+const CLIENTS: usize = 32;
+
+/// How long each way is warmed up, and then measured.
+const WARM_UP: Duration = Duration::from_secs(3);
+const MEASURED: Duration = Duration::from_secs(15);
+
+/// The ways to trace: a name, and the sampler by the usual variables.
+const WAYS: [(&str, &str, &str); 3] = [
+    ("all traces", "parentbased_always_on", "1"),
+    ("10 %", "parentbased_traceidratio", "0.1"),
+    ("none", "always_off", "0"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next() {
+        Some(first) if first == "node" => {
+            let matches = NodeArgs::augment_args(clap::Command::new("node"))
+                .get_matches_from(std::iter::once(OsString::from("node")).chain(arguments));
+            Ok(node::run(&NodeArgs::from_arg_matches(&matches)?)?)
+        }
+        Some(first) if first == "measure" => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let figures = runtime.block_on(measure())?;
+            println!(
+                "{} {} {} {} {}",
+                figures.rate, figures.cpu_micros, figures.spans, figures.start_millis, figures.memory
+            );
+            Ok(())
+        }
+        _ => compare(),
+    }
+}
+
+/// What one way of tracing gave.
+struct Figures {
+    /// Requests per second.
+    rate: f64,
+    /// CPU of the service for a request, in microseconds.
+    cpu_micros: f64,
+    /// Spans of a request.
+    spans: f64,
+    /// From the start until all processes serve, in milliseconds.
+    start_millis: f64,
+    /// Resident memory of all processes, in megabytes.
+    memory: f64,
+}
+
+/// Measures each way in a process of its own, which gives its sampler to its nodes, and prints a table.
+fn compare() -> Result<(), Box<dyn Error>> {
+    println!("| traces kept | requests/s | CPU a request | spans a request | ready after | memory |");
+    println!("|---|---|---|---|---|---|");
+    let mut all = Vec::new();
+    for (name, sampler, argument) in WAYS {
+        let output = Command::new(std::env::current_exe()?)
+            .arg("measure")
+            .env("OTEL_TRACES_SAMPLER", sampler)
+            .env("OTEL_TRACES_SAMPLER_ARG", argument)
+            .stderr(std::process::Stdio::inherit())
+            .output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let figures: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        let &[rate, cpu_micros, spans, start_millis, memory] = &figures[..] else {
+            return Err(format!("{name} could not be measured").into());
+        };
+        println!("| {name} | {rate:.0} | {cpu_micros:.0} us | {spans:.1} | {start_millis:.0} ms | {memory:.0} MB |");
+        all.push((cpu_micros, spans));
+    }
+    if let [(with, spans), .., (without, _)] = all[..] {
+        println!("\na span costs {:.1} us of CPU, its export included", (with - without) / spans);
+    }
+    Ok(())
+}
+
+async fn measure() -> Result<Figures, Box<dyn Error>> {
+    let (sink, endpoint) = Sink::start()?;
+    let mut options =
+        DemoOptions::new(vec![std::env::current_exe()?.into(), OsString::from("node")], Phase::DATABASE_READS);
+    options.otlp_endpoint = endpoint;
+    options.settings.governed = false;
+    let began = Instant::now();
+    let demo = Demo::start(options).await?;
+    let start_millis = began.elapsed().as_secs_f64() * 1e3;
+
+    let plan = LoadPlan {
+        closed: Some(ClosedLoop { clients: CLIENTS, think: Duration::ZERO }),
+        ..LoadPlan::of(Phase::DATABASE_READS)
+    };
+    let load = |duration| {
+        let mut options = LoadOptions::new(demo.front_address(), plan.clone(), demo.content_ids().to_vec());
+        options.duration = Some(duration);
+        load::run(options, std::future::pending())
+    };
+    load(WARM_UP).await;
+    let pids: Vec<u32> = demo.nodes().iter().map(|node| node.pid).collect();
+    let (cpu, spans) = (cpu_seconds(&pids)?, sink.0.load(Ordering::Relaxed));
+    let report = load(MEASURED).await;
+    let (cpu, spans) = (cpu_seconds(&pids)? - cpu, sink.0.load(Ordering::Relaxed) - spans);
+    let memory = resident_bytes(&pids)? / 1e6;
+    demo.stop().await?;
+    let requests = report.counts.ok as f64;
+    Ok(Figures {
+        rate: requests / report.elapsed.as_secs_f64(),
+        cpu_micros: cpu * 1e6 / requests,
+        spans: spans as f64 / requests,
+        start_millis,
+        memory,
+    })
+}
+
+/// CPU time that processes have used, in seconds.
+fn cpu_seconds(pids: &[u32]) -> Result<f64, Box<dyn Error>> {
+    let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
+    let mut ticks = 0.0;
+    for pid in pids {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // Behind the name, which may have spaces, stands the state; user and system time are 11 further.
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        for field in &fields[11..13] {
+            ticks += field.parse::<f64>()?;
+        }
+    }
+    Ok(ticks / ticks_per_second)
+}
+
+fn resident_bytes(pids: &[u32]) -> Result<f64, Box<dyn Error>> {
+    let mut pages = 0.0;
+    for pid in pids {
+        let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+        pages += statm.split(' ').nth(1).unwrap_or_default().parse::<f64>()?;
+    }
+    Ok(pages * rustix::param::page_size() as f64)
+}
+
+/// An OTLP receiver that counts spans.
+#[derive(Clone, Default)]
+struct Sink(Arc<AtomicU64>);
+
+impl Sink {
+    fn start() -> Result<(Self, String), Box<dyn Error>> {
+        let sink = Self::default();
+        let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into())?;
+        let address = incoming.local_addr()?;
+        let server = tonic::transport::Server::builder()
+            .add_service(TraceServiceServer::new(sink.clone()))
+            .add_service(MetricsServiceServer::new(sink.clone()))
+            .serve_with_incoming(incoming);
+        tokio::spawn(server);
+        Ok((sink, format!("http://{address}")))
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Sink {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let groups = request.into_inner().resource_spans;
+        let spans: usize = groups.iter().flat_map(|group| &group.scope_spans).map(|scoped| scoped.spans.len()).sum();
+        self.0.fetch_add(spans as u64, Ordering::Relaxed);
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Sink {
+    async fn export(
+        &self,
+        _: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
