@@ -26,6 +26,7 @@ pub mod play;
 pub mod scenario;
 mod service;
 mod settings;
+pub mod sim;
 mod store;
 mod telemetry;
 mod topology;

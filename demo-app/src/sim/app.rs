@@ -22,7 +22,7 @@ const MEMORY_VALUE: u64 = 8 << 10;
 const SESSION_TTL: Duration = Duration::from_secs(24 * 3_600);
 
 /// What JSON adds to a payload in an answer.
-const ENVELOPE: u64 = 120;
+pub(super) const ENVELOPE: u64 = 120;
 
 /// How often a replica is asked how far it is behind.
 const LAG_PACE: Duration = Duration::from_millis(500);

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::load::{Action, ClosedLoop, LoadReport, Outcome, Planned, Schedule};
+use crate::load::{Action, ClosedLoop, LoadReport, LoopKind, Outcome, Planned, Schedule};
 use crate::sim::clock::Time;
 use crate::sim::http::{Answer, Ask, Request};
 use crate::sim::proxy;
@@ -14,6 +14,9 @@ use crate::sim::world::World;
 
 /// Longest wait for an answer, from the scheduled time on.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client that is not active waits before it looks again.
+const REST: Duration = Duration::from_millis(100);
 
 /// How many of the contents written last are read again.
 const RECENT: usize = 32;
@@ -46,8 +49,14 @@ impl Load {
     /// Puts the load on the system until `end`.
     pub(super) async fn run(self: Rc<Self>, end: Time) {
         if let Some(closed) = self.world.load.closed {
-            for _ in 0..closed.clients {
-                self.world.ground.clock.spawn(Rc::clone(&self).ask_again(closed, end));
+            self.report.borrow_mut().loop_kind = LoopKind::Closed;
+            let mut started = 0;
+            while self.world.ground.clock.now() < end {
+                while (started as f64) < self.clients(closed) {
+                    self.world.ground.clock.spawn(Rc::clone(&self).ask_again(closed, started, end));
+                    started += 1;
+                }
+                self.world.ground.clock.sleep(REST).await;
             }
             return;
         }
@@ -59,13 +68,23 @@ impl Load {
         }
     }
 
+    /// How many clients of a closed loop are active now: the curve and the dial change their number.
+    fn clients(&self, closed: ClosedLoop) -> f64 {
+        let curve = self.world.load.curve.factor(self.world.ground.clock.now());
+        closed.clients as f64 * curve * self.world.dial.get().factor
+    }
+
     /// Asks, waits for the answer, thinks, and asks again.
-    async fn ask_again(self: Rc<Self>, ClosedLoop { think, .. }: ClosedLoop, end: Time) {
+    async fn ask_again(self: Rc<Self>, closed: ClosedLoop, number: usize, end: Time) {
         while self.world.ground.clock.now() < end {
+            if number as f64 >= self.clients(closed) {
+                self.world.ground.clock.sleep(REST).await;
+                continue;
+            }
             let (action, session) = self.schedule.borrow_mut().ask(self.world.dial.get());
             let at = self.world.ground.clock.now();
             Rc::clone(&self).send(Planned { at, action, session }).await;
-            self.world.ground.clock.sleep(think).await;
+            self.world.ground.clock.sleep(closed.think).await;
         }
     }
 

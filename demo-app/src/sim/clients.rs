@@ -6,6 +6,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
+use crate::sim::app;
 use crate::sim::instance::Instance;
 use crate::sim::measures::Labels;
 use crate::sim::names::{self, number, text, with};
@@ -98,14 +99,9 @@ impl Caller {
         }
     }
 
-    /// The node whose hash with the key is the largest; none while that rests.
+    /// The node that has a key; none while it rests.
     fn cache_node(&self, key: i64) -> Option<Rc<Instance>> {
-        let hash = |node: &Instance| {
-            let mixed = (u64::from(node.address.port()) << 40) ^ (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let mixed = (mixed ^ (mixed >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed ^ (mixed >> 29)
-        };
-        let node = self.world.all(Role::Cache).into_iter().max_by_key(|node| hash(node))?;
+        let node = self.world.shard(key)?;
         let now = self.of.clock().now();
         let rests = self.clients().cache_rests.borrow().get(&node.seat.name).is_some_and(|until| *until > now);
         (!rests).then_some(node)
@@ -309,6 +305,35 @@ impl Caller {
             span.fail(error.kind(), error.message());
         }
         result
+    }
+}
+
+impl World {
+    /// The cache node whose hash with the key is the largest (rendezvous hashing).
+    fn shard(&self, key: i64) -> Option<Rc<Instance>> {
+        let hash = |node: &Instance| {
+            let mixed = (u64::from(node.address.port()) << 40) ^ (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mixed = (mixed ^ (mixed >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed ^ (mixed >> 29)
+        };
+        self.all(Role::Cache).into_iter().max_by_key(|node| hash(node))
+    }
+
+    /// Fills the cache as the load would have left it, so that the hit rate starts where it settles. Of a
+    /// content that is read `x` times in an entry's lifetime, an entry is there with probability
+    /// `x / (1 + x)`, and what is left of its lifetime is spread evenly.
+    pub(super) fn warm(&self) {
+        let ttl = self.settings.cache_ttl;
+        for (id, share) in (1_i64..).zip(crate::load::shares(&self.load)) {
+            let reads = share * self.load.rate * ttl.as_secs_f64();
+            let present = names::spread(3 * id as u64 + 1) < reads / (1.0 + reads);
+            if let Some(node) = self.shard(id).filter(|_| present)
+                && let Some(cache) = &node.part.cache
+            {
+                let bytes = self.contents.payload(id) + app::ENVELOPE;
+                cache.entries.borrow_mut().set(id, bytes, ttl.mul_f64(names::spread(id as u64)));
+            }
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl Lasting {
             Effect::KillZone(zone) => self.kill(world.of_zone(zone)),
             Effect::Freeze { role, count } => freeze(self.first(role, count)),
             Effect::FreezeZone(zone) => freeze(world.of_zone(zone)),
-            Effect::Pauses { role, length, every } => self.again(move |world| {
+            Effect::Pauses { role, length, every } => self.only_again(move |world| {
                 let last = world.all(role).pop();
                 async move {
                     if let Some(last) = last {
@@ -69,7 +69,7 @@ impl Lasting {
                     }
                 }
             }),
-            Effect::ForgetCache { share, every } => self.again(move |world| {
+            Effect::ForgetCache { share, every } => self.only_again(move |world| {
                 for node in world.all(Role::Cache) {
                     if let Some(cache) = &node.part.cache {
                         cache.entries.borrow_mut().forget(share);
@@ -80,7 +80,7 @@ impl Lasting {
             }),
             Effect::BurnCpu { role, share } => self.burn(role, share),
             Effect::Leak { role, bytes_per_second } => self.leak(role, bytes_per_second as f64),
-            Effect::Poison { per_second } => self.again(move |world| {
+            Effect::Poison { per_second } => self.only_again(move |world| {
                 world.queue.borrow_mut().send(crate::sim::queue::Job::Nonsense, None, world.ground.clock.now());
                 world.arrived.notify_one();
                 let sleep = world.ground.clock.sleep(Duration::from_secs_f64(1.0 / per_second.max(1e-3)));
@@ -116,16 +116,21 @@ impl Lasting {
     }
 
     /// Does something again and again until the effect is over.
-    pub(super) fn again<F: Future<Output = ()> + 'static>(
-        &self,
-        mut turn: impl FnMut(&Rc<World>) -> F + 'static,
-    ) -> PutBack {
+    pub(super) fn again<F: Future<Output = ()> + 'static>(&self, mut turn: impl FnMut(&Rc<World>) -> F + 'static) {
         let this = self.clone();
         self.world.ground.clock.spawn(async move {
             while !this.over.get() {
                 turn(&this.world).await;
             }
         });
+    }
+
+    /// The same, where there is nothing else to put back.
+    pub(super) fn only_again<F: Future<Output = ()> + 'static>(
+        &self,
+        turn: impl FnMut(&Rc<World>) -> F + 'static,
+    ) -> PutBack {
+        self.again(turn);
         nothing()
     }
 
@@ -138,7 +143,7 @@ impl Lasting {
     /// Lets every instance of a role compute for a share of each slice.
     fn burn(&self, role: Role, share: f64) -> PutBack {
         let role = self.played_by(role);
-        self.again(move |world| {
+        self.only_again(move |world| {
             let clock = world.ground.clock.clone();
             for of in world.all(role) {
                 clock.spawn(async move { of.burn(SLICE.mul_f64(share.clamp(0.0, 1.0))).await });

@@ -38,7 +38,12 @@ pub(super) fn node(role: Role, address: SocketAddr) -> Vec<KeyValue> {
         Role::ObjectStore => attributes::object_store_node(address),
         _ => attributes::server(address),
     };
-    set.into_iter().map(KeyValue::from).collect()
+    let encoded = |attribute: opentelemetry::KeyValue| KeyValue {
+        key: attribute.key.to_string(),
+        value: Some(AnyValue::from(attribute.value)),
+        ..Default::default()
+    };
+    set.into_iter().map(encoded).collect()
 }
 
 /// Returns a set of attributes with more.

@@ -38,7 +38,7 @@ impl Lasting {
                 }
                 nothing()
             }
-            Effect::HoldLock { held, free } => self.again(move |world| {
+            Effect::HoldLock { held, free } => self.only_again(move |world| {
                 let (primary, clock) = (world.one(Role::Primary), world.ground.clock.clone());
                 async move {
                     if let Some(database) = primary.as_ref().and_then(|of| of.part.database.as_ref()) {
