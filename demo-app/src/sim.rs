@@ -36,6 +36,7 @@ mod processing;
 mod proxy;
 mod queue;
 mod servers;
+pub mod shapes;
 mod spans;
 mod statements;
 mod stores;

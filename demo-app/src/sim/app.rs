@@ -143,11 +143,7 @@ async fn list(caller: &Caller) -> Result<(), CallError> {
 }
 
 /// Asks the replica whose turn it is, of those near enough to their primary; `None` without one.
-async fn at_replica(
-    caller: &Caller,
-    statement: &'static Statement,
-    work: Work,
-) -> Option<Result<Reply, CallError>> {
+async fn at_replica(caller: &Caller, statement: &'static Statement, work: Work) -> Option<Result<Reply, CallError>> {
     let clients = caller.clients();
     let most = caller.world.settings.most_lag;
     let mut near = caller.world.all(Role::Replica);
@@ -188,11 +184,8 @@ async fn write(caller: &Caller, uploaded: bool) -> Result<Answer, CallError> {
         caller.object("PutObject", processing::upload_key(content_id)).await?;
     }
     let job = Job::Finish { content_id, uploaded };
-    let done = if caller.world.has(Role::Queue) {
-        caller.send(job).await
-    } else {
-        processing::finish(caller, job).await
-    };
+    let done =
+        if caller.world.has(Role::Queue) { caller.send(job).await } else { processing::finish(caller, job).await };
     if let Err(error) = done {
         // Nobody would ever process the row. It was not acknowledged, so it may go.
         let _ = caller.at_primary(&statements::DELETE, Work::Delete { id: content_id }).await;

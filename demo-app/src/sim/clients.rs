@@ -150,8 +150,7 @@ impl Caller {
         };
         let attributes = || with(&labels(), [text("db.query.text", statement.text)]);
         let serving = statements::serve(Rc::clone(&self.world), Rc::clone(to), work);
-        let result =
-            self.traced(SpanKind::Client, statement.summary, attributes, to, pool.patience, serving).await;
+        let result = self.traced(SpanKind::Client, statement.summary, attributes, to, pool.patience, serving).await;
         let result = result.and_then(|reply| reply.map_err(CallError::Refused));
         self.measure_operation(statement.summary, "", to, since, result.as_ref().err().copied(), labels);
         result
@@ -173,8 +172,7 @@ impl Caller {
         attributes: impl FnOnce() -> Vec<KeyValue>,
     ) {
         let error = error.map(CallError::kind);
-        let labels =
-            Labels { name, detail, error: error.unwrap_or_default(), port: to.address.port(), status: 0 };
+        let labels = Labels { name, detail, error: error.unwrap_or_default(), port: to.address.port(), status: 0 };
         let took = (self.of.clock().now() - since).as_secs_f64();
         self.of.series.borrow_mut().record(&names::STATEMENT_DURATION, labels, (took, 1), || {
             with(&attributes(), error.map(|kind| text("error.type", kind)))
@@ -189,9 +187,8 @@ impl Caller {
         };
         let pool = self.pool(Role::ObjectStore, &store);
         let _lease = pool.acquire(&self.of, self.context).await?;
-        let attributes = || {
-            with(&store.peer, [text("rpc.service", "S3"), text("rpc.method", method), text("aws.s3.key", key)])
-        };
+        let attributes =
+            || with(&store.peer, [text("rpc.service", "S3"), text("rpc.method", method), text("aws.s3.key", key)]);
         let work = stores::object(Rc::clone(&store), method == "PutObject");
         let name = if method == "PutObject" { "S3.PutObject" } else { "S3.GetObject" };
         self.traced(SpanKind::Client, name, attributes, &store, CALL_TIMEOUT, work)

@@ -171,9 +171,7 @@ impl Sink {
 
     fn finish(self) -> Result<(), CommandError> {
         match self {
-            Self::File { mut out, path, .. } => {
-                out.flush().map_err(|source| CommandError::Write { path, source })
-            }
+            Self::File { mut out, path, .. } => out.flush().map_err(|source| CommandError::Write { path, source }),
             Self::Receiver { .. } => Ok(()),
         }
     }

@@ -177,12 +177,7 @@ impl Measure {
             Kind::Level => sum(false),
             Kind::Gauge(_) => Data::Gauge(Gauge { data_points: Vec::new() }),
         };
-        Metric {
-            name: self.name.to_owned(),
-            unit: self.unit.to_owned(),
-            data: Some(data),
-            ..Default::default()
-        }
+        Metric { name: self.name.to_owned(), unit: self.unit.to_owned(), data: Some(data), ..Default::default() }
     }
 
     fn whole(&self) -> bool {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::sim::clients::Caller;
 use crate::sim::instance::Instance;
 use crate::sim::measures::{Labels, Measure};
 use crate::sim::names::{self, number, text, with};
 use crate::sim::proxy;
-use crate::sim::clients::Caller;
 use crate::sim::world::World;
 use crate::topology::Role;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use rand::RngExt;
 
+use crate::sim::app;
 use crate::sim::expiring::Found;
 use crate::sim::http::{Answer, Ask, Request, Serving};
 use crate::sim::instance::{Instance, Life};
@@ -15,7 +16,6 @@ use crate::sim::part::{Upstream, Upstreams};
 use crate::sim::spans::OpenSpan;
 use crate::sim::wire::CallError;
 use crate::sim::world::World;
-use crate::sim::app;
 use crate::topology::Role;
 
 /// Longest wait for the next tier's answer.
@@ -165,12 +165,7 @@ impl Upstreams {
 }
 
 /// Sends the request to one upstream, inside its CLIENT span.
-async fn ask(
-    world: &Rc<World>,
-    of: &Rc<Instance>,
-    next: &Rc<Instance>,
-    request: Request,
-) -> Result<Answer, CallError> {
+async fn ask(world: &Rc<World>, of: &Rc<Instance>, next: &Rc<Instance>, request: Request) -> Result<Answer, CallError> {
     let method = request.method();
     let mut span = OpenSpan::new(of, request.context, SpanKind::Client, method, || {
         with(
@@ -240,8 +235,7 @@ async fn check_one(of: Rc<Instance>, next: Rc<Instance>) {
     }
     let Some(upstreams) = &of.part.upstreams else { return };
     upstreams.change(&next, |upstream| {
-        (upstream.passed, upstream.failed) =
-            if well { (upstream.passed + 1, 0) } else { (0, upstream.failed + 1) };
+        (upstream.passed, upstream.failed) = if well { (upstream.passed + 1, 0) } else { (0, upstream.failed + 1) };
         if upstream.failed >= CHECKS {
             upstream.out = true;
         } else if upstream.passed >= CHECKS {

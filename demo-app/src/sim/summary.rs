@@ -153,7 +153,8 @@ impl Figures {
     fn span(&mut self, service: &str, span: &Span) {
         let served = matches!(span.kind(), SpanKind::Server | SpanKind::Consumer);
         // What a proxy asks is what the next tier serves.
-        let passed_on = span.kind() == SpanKind::Client && matches!(span.name.as_str(), "GET" | "POST")
+        let passed_on = span.kind() == SpanKind::Client
+            && matches!(span.name.as_str(), "GET" | "POST")
             && attribute(&span.attributes, "url.full").is_some();
         let operation = if served { String::new() } else { span.name.clone() };
         if passed_on {
@@ -162,8 +163,7 @@ impl Figures {
         let operation = self.operations.entry((service.to_owned(), operation)).or_default();
         let micros = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano) / 1_000;
         operation.count += 1;
-        operation.failed +=
-            u64::from(span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error));
+        operation.failed += u64::from(span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error));
         operation.micros.saturating_record(micros.max(1));
     }
 

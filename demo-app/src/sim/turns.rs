@@ -74,8 +74,7 @@ impl Lasting {
             }
             Effect::FillDisk { within } => {
                 let turn = move |filling| {
-                    if let Some(database) = world.one(Role::Primary).as_ref().and_then(|of| of.part.database.as_ref())
-                    {
+                    if let Some(database) = world.one(Role::Primary).as_ref().and_then(|of| of.part.database.as_ref()) {
                         database.filling.set(filling);
                     }
                 };

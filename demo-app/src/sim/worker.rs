@@ -38,12 +38,7 @@ pub(super) async fn receive(world: Rc<World>, of: Rc<Instance>) {
 }
 
 /// Processes a message inside its CONSUMER span, which is a trace of its own.
-async fn observed(
-    world: &Rc<World>,
-    of: &Rc<Instance>,
-    queue: &Instance,
-    message: Message,
-) -> Result<(), CallError> {
+async fn observed(world: &Rc<World>, of: &Rc<Instance>, queue: &Instance, message: Message) -> Result<(), CallError> {
     let since = of.clock().now();
     let mut span = OpenSpan::new(of, None, SpanKind::Consumer, "process content", || {
         let mut all = vec![text("messaging.message.id", message.id.to_string())];
