@@ -19,7 +19,7 @@ use crate::topology::Role;
 const MEMORY_VALUE: u64 = 8 << 10;
 
 /// How long a session lives in the cache.
-const SESSION_TTL: Duration = Duration::from_secs(24 * 3_600);
+const SESSION_TTL: Duration = Duration::from_hours(24);
 
 /// What JSON adds to a payload in an answer.
 pub(super) const ENVELOPE: u64 = 120;

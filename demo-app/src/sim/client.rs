@@ -98,21 +98,22 @@ impl Load {
             Some(false) => Outcome::Failed,
             None => Outcome::TimedOut,
         };
-        self.report.borrow_mut().record(action, outcome, clock.now() - at);
+        self.report.borrow_mut().record(action, outcome, clock.since(at));
     }
 
     /// Sends a request and returns whether it succeeded. Who has no session yet, or no more, logs in first.
     async fn exchange(&self, action: Action, session: Option<i64>) -> bool {
-        if let Some(user_id) = session {
-            if !self.sessions.borrow().contains(&user_id) && !self.log_in(user_id).await {
-                return false;
-            }
+        if let Some(user_id) = session
+            && !self.sessions.borrow().contains(&user_id)
+            && !self.log_in(user_id).await
+        {
+            return false;
         }
         let mut answer = self.ask(self.wanted(action), session).await;
-        if let (401, Some(user_id)) = (answer.status, session) {
-            if self.log_in(user_id).await {
-                answer = self.ask(self.wanted(action), session).await;
-            }
+        if let (401, Some(user_id)) = (answer.status, session)
+            && self.log_in(user_id).await
+        {
+            answer = self.ask(self.wanted(action), session).await;
         }
         if let Some(content_id) = answer.content_id {
             let mut recent = self.recent.borrow_mut();

@@ -94,8 +94,10 @@ impl Caller {
     /// Keeps a value in the shared cache.
     pub(super) async fn keep(&self, key: i64, bytes: u64, ttl: Duration) {
         if let Some(node) = self.cache_node(key) {
+            let at = Rc::clone(&node);
+            let work = async move { stores::cache_set(&at, key, bytes, ttl) };
             // What was not kept is looked up again.
-            let _ = self.cache_command("SET", &node, stores::cache_set(Rc::clone(&node), key, bytes, ttl)).await;
+            let _ = self.cache_command("SET", &node, work).await;
         }
     }
 
@@ -173,7 +175,7 @@ impl Caller {
     ) {
         let error = error.map(CallError::kind);
         let labels = Labels { name, detail, error: error.unwrap_or_default(), port: to.address.port(), status: 0 };
-        let took = (self.of.clock().now() - since).as_secs_f64();
+        let took = self.of.clock().since(since).as_secs_f64();
         self.of.series.borrow_mut().record(&names::STATEMENT_DURATION, labels, (took, 1), || {
             with(&attributes(), error.map(|kind| text("error.type", kind)))
         });
@@ -219,7 +221,7 @@ impl Caller {
             with(&named, error.map(|kind| text("error.type", kind)))
         };
         series.add(&names::MESSAGES_SENT, labels, 1.0, attributes);
-        let took = (self.of.clock().now() - since).as_secs_f64();
+        let took = self.of.clock().since(since).as_secs_f64();
         series.record(&names::SEND_DURATION, labels, (took, 1), || {
             with(&attributes(), [text("messaging.operation.type", "send")])
         });
@@ -275,7 +277,7 @@ impl Caller {
         }
         let kind = result.err().map(CallError::kind).unwrap_or_default();
         let labels = Labels { name: "rating", detail: "", error: kind, port: external.address.port(), status };
-        let took = (self.of.clock().now() - since).as_secs_f64();
+        let took = self.of.clock().since(since).as_secs_f64();
         self.of.series.borrow_mut().record(&names::CLIENT_DURATION, labels, (took, 1), || {
             let mut all = with(&external.peer, [text("http.request.method", "GET")]);
             all.extend((status > 0).then(|| number("http.response.status_code", i64::from(status))));

@@ -66,6 +66,11 @@ impl Clock {
         self.0.now.get()
     }
 
+    /// Returns how long ago a time was.
+    pub(super) fn since(&self, then: Time) -> Duration {
+        self.now().saturating_sub(then)
+    }
+
     /// Starts a task.
     pub(super) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         let mut tasks = self.0.tasks.borrow_mut();

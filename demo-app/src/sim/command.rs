@@ -101,7 +101,7 @@ pub async fn run(
     let mut summary = Summary::new(windows(scenario, start));
     let mut sink = Sink::open(args, otlp_endpoint).await?;
     let began = Instant::now();
-    while let Some(export) = simulation.next() {
+    for export in &mut simulation {
         summary.export(&export);
         sink.take(export).await?;
     }
@@ -130,7 +130,14 @@ fn windows(scenario: &Scenario, start: SystemTime) -> Vec<Window> {
 /// Where telemetry goes.
 enum Sink {
     File { out: BufWriter<Box<dyn Write>>, path: String, format: Format },
-    Receiver { traces: TraceServiceClient<Channel>, metrics: MetricsServiceClient<Channel>, endpoint: String },
+    Receiver(Box<Receiver>),
+}
+
+/// A receiver of OTLP over gRPC.
+struct Receiver {
+    traces: TraceServiceClient<Channel>,
+    metrics: MetricsServiceClient<Channel>,
+    endpoint: String,
 }
 
 impl Sink {
@@ -143,11 +150,8 @@ impl Sink {
         let channel = Channel::from_shared(endpoint.clone());
         let channel = channel.map_err(|_| CommandError::NoEndpoint { endpoint: endpoint.clone() })?.connect().await;
         let channel = channel.map_err(|source| CommandError::Connect { endpoint: endpoint.clone(), source })?;
-        Ok(Self::Receiver {
-            traces: TraceServiceClient::new(channel.clone()),
-            metrics: MetricsServiceClient::new(channel),
-            endpoint,
-        })
+        let traces = TraceServiceClient::new(channel.clone());
+        Ok(Self::Receiver(Box::new(Receiver { traces, metrics: MetricsServiceClient::new(channel), endpoint })))
     }
 
     async fn take(&mut self, export: Export) -> Result<(), CommandError> {
@@ -159,7 +163,8 @@ impl Sink {
                 };
                 written.map_err(|source| CommandError::Write { path: path.clone(), source })
             }
-            Self::Receiver { traces, metrics, endpoint } => {
+            Self::Receiver(receiver) => {
+                let Receiver { traces, metrics, endpoint } = &mut **receiver;
                 let sent = match export {
                     Export::Traces { request, .. } => traces.export(request).await.map(|_| ()),
                     Export::Metrics { request, .. } => metrics.export(request).await.map(|_| ()),
@@ -172,7 +177,7 @@ impl Sink {
     fn finish(self) -> Result<(), CommandError> {
         match self {
             Self::File { mut out, path, .. } => out.flush().map_err(|source| CommandError::Write { path, source }),
-            Self::Receiver { .. } => Ok(()),
+            Self::Receiver(_) => Ok(()),
         }
     }
 }

@@ -76,7 +76,7 @@ impl Lasting {
                     }
                 }
                 let sleep = world.ground.clock.sleep(every);
-                async move { sleep.await }
+                sleep
             }),
             Effect::BurnCpu { role, share } => self.burn(role, share),
             Effect::Leak { role, bytes_per_second } => self.leak(role, bytes_per_second as f64),
@@ -84,7 +84,7 @@ impl Lasting {
                 world.queue.borrow_mut().send(crate::sim::queue::Job::Nonsense, None, world.ground.clock.now());
                 world.arrived.notify_one();
                 let sleep = world.ground.clock.sleep(Duration::from_secs_f64(1.0 / per_second.max(1e-3)));
-                async move { sleep.await }
+                sleep
             }),
             Effect::Deploy { role, count, slower } => self.deploy(role, count, slower),
             Effect::Failover { away } => self.fail_over(away),
@@ -95,14 +95,14 @@ impl Lasting {
             | Effect::HoldLock { .. }
             | Effect::HoldReplay { .. }
             | Effect::DropIndex { .. }
-            | Effect::FillDisk { .. } => self.in_databases(effect),
+            | Effect::FillDisk { .. } => self.in_databases(&effect),
             Effect::HotKey { .. }
             | Effect::Spike { .. }
             | Effect::Wave { .. }
             | Effect::ShiftMix { .. }
             | Effect::Uneven { .. }
             | Effect::WireDelay { .. }
-            | Effect::Sample { .. } => self.in_traffic(effect),
+            | Effect::Sample { .. } => self.in_traffic(&effect),
         }
     }
 
@@ -136,7 +136,9 @@ impl Lasting {
 
     fn kill(&self, victims: Vec<Rc<Instance>>) -> PutBack {
         let world = Rc::clone(&self.world);
-        victims.iter().for_each(|victim| world.kill(victim));
+        for victim in &victims {
+            world.kill(victim);
+        }
         Box::new(move || victims.iter().for_each(|victim| world.revive(victim)))
     }
 
@@ -164,7 +166,7 @@ impl Lasting {
                 }
             }
             let sleep = world.ground.clock.sleep(LEAK_PACE);
-            async move { sleep.await }
+            sleep
         });
         let world = Rc::clone(&self.world);
         Box::new(move || world.all(role).iter().for_each(|of| of.leaked.set(0.0)))
@@ -231,7 +233,9 @@ impl Lasting {
 }
 
 fn freeze(victims: Vec<Rc<Instance>>) -> PutBack {
-    victims.iter().for_each(|victim| victim.freeze());
+    for victim in &victims {
+        victim.freeze();
+    }
     Box::new(move || victims.iter().for_each(|victim| victim.thaw()))
 }
 

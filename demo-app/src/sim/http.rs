@@ -132,7 +132,7 @@ impl Serving {
         }
         let route = if knows_routes(self.of.role.get()) { self.request.route() } else { "" };
         let labels = Labels { name: method, detail: route, status, ..Labels::default() };
-        let took = (self.of.clock().now() - self.since).as_secs_f64();
+        let took = self.of.clock().since(self.since).as_secs_f64();
         self.of.series.borrow_mut().record(&names::SERVER_DURATION, labels, (took, 1), || {
             let mut all = with(
                 &address(&self.of),

@@ -188,7 +188,7 @@ impl DatabaseNode {
     pub(super) fn ballast(&self, contents: &Contents, quota: u64, now: Time) -> u64 {
         let Some((since, within)) = self.filling.get() else { return 0 };
         let room = quota.saturating_sub(contents.bytes());
-        let done = (now - since).as_secs_f64() / within.as_secs_f64().max(1e-9);
+        let done = now.saturating_sub(since).as_secs_f64() / within.as_secs_f64().max(1e-9);
         (room as f64 * done.min(1.0)) as u64
     }
 }

@@ -61,7 +61,7 @@ impl Pool {
         };
         self.opened.set(self.opened.get().max(self.used()));
         if let Some(name) = self.name {
-            let waited = (of.clock().now() - since).as_secs_f64();
+            let waited = of.clock().since(since).as_secs_f64();
             of.series.borrow_mut().record(&names::POOL_WAIT, Labels::of(name), (waited, 1), || {
                 vec![text("db.client.connection.pool.name", name)]
             });

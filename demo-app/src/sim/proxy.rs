@@ -31,7 +31,7 @@ const CHECK: Duration = Duration::from_millis(500);
 const CHECKS: u32 = 2;
 
 /// How long an asset may be kept.
-const MAX_AGE: Duration = Duration::from_secs(60);
+const MAX_AGE: Duration = Duration::from_mins(1);
 
 /// From which share of the limit on lists are shed.
 const LISTS_FROM: f64 = 0.8;
@@ -92,7 +92,7 @@ fn shed(world: &World, of: &Instance, request: Request) -> bool {
     };
     let now = of.clock().now();
     let (left, then) = upstreams.bucket.get().unwrap_or((limit, now));
-    let left = (left + limit * (now - then).as_secs_f64()).min(limit);
+    let left = (left + limit * now.saturating_sub(then).as_secs_f64()).min(limit);
     let keeps = if matches!(request.ask, Ask::List { .. }) { limit * (1.0 - LISTS_FROM) } else { 0.0 };
     let full = left - 1.0 < keeps;
     upstreams.bucket.set(Some((if full { left } else { left - 1.0 }, now)));
@@ -198,7 +198,7 @@ async fn ask(world: &Rc<World>, of: &Rc<Instance>, next: &Rc<Instance>, request:
             span.fail(failure.kind(), "");
         }
     }
-    let took = (of.clock().now() - since).as_secs_f64();
+    let took = of.clock().since(since).as_secs_f64();
     of.series.borrow_mut().record(&names::CLIENT_DURATION, labels, (took, 1), || {
         let mut all = with(&next.peer, [text("http.request.method", method)]);
         if labels.status > 0 {

@@ -76,7 +76,7 @@ impl Servers {
             time *= COLD;
         }
         clock.sleep(rounded(time)).await;
-        self.used.set(self.used.get() + (clock.now() - since));
+        self.used.set(self.used.get() + clock.since(since));
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl Servers {
         let _server = free.acquire().await.expect("the semaphore is never closed");
         let since = self.ground.clock.now();
         let output = work.await;
-        self.used.set(self.used.get() + (self.ground.clock.now() - since));
+        self.used.set(self.used.get() + self.ground.clock.since(since));
         output
     }
 
@@ -107,7 +107,7 @@ impl Servers {
     pub(super) fn busy_share(&self) -> f64 {
         let Some((time, _)) = &self.governed else { return 0.0 };
         let now = self.ground.clock.now();
-        let whole = (now - self.asked.replace(now)).as_secs_f64() * time.concurrency as f64;
+        let whole = now.saturating_sub(self.asked.replace(now)).as_secs_f64() * time.concurrency as f64;
         let used = self.used.take().as_secs_f64();
         if whole > 0.0 { (used / whole).min(1.0) } else { 0.0 }
     }

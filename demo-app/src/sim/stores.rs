@@ -39,7 +39,7 @@ pub(super) async fn cache_get(of: Rc<Instance>, bytes_per_second: u64, key: i64)
 }
 
 /// Keeps a value in a cache node.
-pub(super) async fn cache_set(of: Rc<Instance>, key: i64, bytes: u64, ttl: Duration) {
+pub(super) fn cache_set(of: &Instance, key: i64, bytes: u64, ttl: Duration) {
     if let Some(node) = &of.part.cache {
         let evicted = node.entries.borrow_mut().set(key, bytes, of.clock().now() + ttl);
         node.evictions.set(node.evictions.get() + evicted);

@@ -20,9 +20,9 @@ const BREATH: Duration = Duration::from_micros(200);
 
 impl Lasting {
     /// Begins an effect on the databases.
-    pub(super) fn in_databases(&self, effect: Effect) -> PutBack {
+    pub(super) fn in_databases(&self, effect: &Effect) -> PutBack {
         let world = Rc::clone(&self.world);
-        match effect {
+        match *effect {
             Effect::BurningQueries { sessions, cpu } => {
                 for _ in 0..sessions {
                     self.again(move |world| {
@@ -86,9 +86,9 @@ impl Lasting {
     }
 
     /// Begins an effect on what travels, and on how it is seen.
-    pub(super) fn in_traffic(&self, effect: Effect) -> PutBack {
+    pub(super) fn in_traffic(&self, effect: &Effect) -> PutBack {
         let world = Rc::clone(&self.world);
-        match effect {
+        match *effect {
             Effect::HotKey { share, bytes } => {
                 world.contents.hot.set(Some(bytes as u64));
                 forget_first(&world);
@@ -129,20 +129,20 @@ impl Lasting {
     /// Lets the rate swing, beginning and ending where it would be.
     fn wave(&self, share: f64, period: Duration) -> PutBack {
         let began = self.world.ground.clock.now();
-        let crest = move |now: Duration| {
-            let turn = (now - began).as_secs_f64() / period.as_secs_f64().max(1e-9);
+        let share_at = move |now: Duration| {
+            let turn = now.saturating_sub(began).as_secs_f64() / period.as_secs_f64().max(1e-9);
             1.0 + share * (turn * TAU).sin()
         };
-        let swing = Rc::new(std::cell::Cell::new(1.0));
-        let swung = Rc::clone(&swing);
+        let factor = Rc::new(std::cell::Cell::new(1.0));
+        let turned = Rc::clone(&factor);
         self.again(move |world| {
-            let next = crest(world.ground.clock.now());
-            turn_dial(world, |dial| dial.factor *= next / swung.replace(next));
+            let next = share_at(world.ground.clock.now());
+            turn_dial(world, |dial| dial.factor *= next / turned.replace(next));
             let sleep = world.ground.clock.sleep(WAVE_PACE);
-            async move { sleep.await }
+            sleep
         });
         let world = Rc::clone(&self.world);
-        Box::new(move || turn_dial(&world, |dial| dial.factor /= swing.replace(1.0)))
+        Box::new(move || turn_dial(&world, |dial| dial.factor /= factor.replace(1.0)))
     }
 }
 

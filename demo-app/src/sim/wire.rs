@@ -63,9 +63,8 @@ fn cost(role: Role) -> Duration {
     Duration::from_micros(match role {
         Role::Box => 500,
         Role::App => 350,
-        Role::Edge | Role::LoadBalancer | Role::Web => 300,
+        Role::Edge | Role::LoadBalancer | Role::Web | Role::Worker => 300,
         Role::Primary | Role::Standby | Role::Replica | Role::Queue => 150,
-        Role::Worker => 300,
         Role::Cache | Role::ObjectStore | Role::External => 60,
     })
 }

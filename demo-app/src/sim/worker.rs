@@ -55,7 +55,7 @@ async fn observed(world: &Rc<World>, of: &Rc<Instance>, queue: &Instance, messag
         span.fail(failure.kind(), failure.message());
     }
     let labels = Labels { name: "process", error: error.unwrap_or_default(), ..Labels::default() };
-    let took = (of.clock().now() - since).as_secs_f64();
+    let took = of.clock().since(since).as_secs_f64();
     of.series.borrow_mut().record(&names::PROCESS_DURATION, labels, (took, 1), || {
         let mut all = with(&queue.peer, [text("messaging.operation.name", "process")]);
         all.extend(error.map(|kind| text("error.type", kind)));

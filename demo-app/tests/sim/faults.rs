@@ -155,9 +155,8 @@ fn app_cpu_uses_processor_time_and_slows_the_application_on_all_routes() {
 
 #[test]
 fn gc_stalls_stretch_the_slowest_requests_and_not_the_usual_ones() {
-    let outcome = grows(&scenario(Fault::GcStalls, Intensity::High), 3.0, |figures| {
-        millis(figures, "content-web", "", 0.995)
-    });
+    let outcome =
+        grows(&scenario(Fault::GcStalls, Intensity::High), 3.0, |figures| millis(figures, "content-web", "", 0.995));
     stays(&outcome, p50("content-web", ""));
 }
 
