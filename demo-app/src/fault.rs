@@ -294,6 +294,12 @@ impl Fault {
         clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
+    /// What goes wrong, in a sentence.
+    pub fn description(self) -> String {
+        let value = clap::ValueEnum::to_possible_value(&self);
+        value.and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
+    }
+
     /// What is changed while it lasts.
     pub fn effects(self, intensity: Intensity) -> Vec<Effect> {
         doses::effects(self, intensity)

@@ -12,8 +12,8 @@
 //! themselves with OpenTelemetry as any application would, and send over OTLP/gRPC; this crate
 //! knows nothing of who listens.
 //!
-//! [`Demo::start`] runs the system, [`load::run`] puts load on it, [`fault::play`] makes trouble in
-//! it, [`play::PlayArgs::play`] does both as the command line says, and [`node::run`] is what the
+//! [`Demo::start`] runs the system, [`load::run`] puts load on it, [`Demo::begin`] makes trouble in
+//! it, a [`play::Play`] does both as the command line or a file says, and [`node::run`] is what the
 //! host's binary runs in the processes that the demo starts.
 
 mod clients;
@@ -32,6 +32,6 @@ mod telemetry;
 mod topology;
 mod wire;
 
-pub use demo::{Demo, DemoError, DemoOptions, NodeExit, NodeInfo, Perturbation};
+pub use demo::{BegunEffects, Demo, DemoError, DemoOptions, NodeExit, NodeInfo, NodeState};
 pub use settings::{ServiceTime, Settings};
 pub use topology::{Phase, REGION, Role, Seat, Zone};

@@ -1,37 +1,74 @@
 //! The client of a database node, primary or replica.
 
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
-use crate::clients::pool::Pool;
-use crate::clients::traced;
+use crate::clients::pool::{Pool, Squeeze};
+use crate::clients::{Network, traced};
 use crate::store::database::{Content, Reply, Request};
 use crate::telemetry::instruments::DatabaseClient;
 use crate::telemetry::spans::{self, Statement};
-use crate::topology::{Peers, Role};
+use crate::topology::Role;
 use crate::wire::WireError;
 
+/// Longest wait for a replica: after that the primary is asked.
+const REPLICA_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The table of contents.
+const CONTENTS: &str = "user_content";
+
+/// The table of sessions.
+const SESSIONS: &str = "session";
+
 const SELECT: Statement = Statement {
+    table: CONTENTS,
     operation: "SELECT",
     summary: "SELECT user_content",
     text: "SELECT id, user_id, content_metadata, asset_url, created_at FROM user_content WHERE id = ?",
 };
 
+const LIST: Statement = Statement {
+    table: CONTENTS,
+    operation: "SELECT",
+    summary: "SELECT user_content by user",
+    text: "SELECT id, user_id, content_metadata, asset_url, created_at FROM user_content
+           WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT 20",
+};
+
 const INSERT: Statement = Statement {
+    table: CONTENTS,
     operation: "INSERT",
     summary: "INSERT user_content",
     text: "INSERT INTO user_content (user_id) VALUES (?)",
 };
 
 const UPDATE: Statement = Statement {
+    table: CONTENTS,
     operation: "UPDATE",
     summary: "UPDATE user_content",
     text: "UPDATE user_content SET content_metadata = ?, asset_url = ? WHERE id = ?",
 };
 
-const DELETE: Statement =
-    Statement { operation: "DELETE", summary: "DELETE user_content", text: "DELETE FROM user_content WHERE id = ?" };
+const DELETE: Statement = Statement {
+    table: CONTENTS,
+    operation: "DELETE",
+    summary: "DELETE user_content",
+    text: "DELETE FROM user_content WHERE id = ?",
+};
+
+const PUT_SESSION: Statement = Statement {
+    table: SESSIONS,
+    operation: "INSERT",
+    summary: "INSERT session",
+    text: "INSERT INTO session (id, user_id) VALUES (?, ?)",
+};
+
+const GET_SESSION: Statement = Statement {
+    table: SESSIONS,
+    operation: "SELECT",
+    summary: "SELECT session",
+    text: "SELECT user_id FROM session WHERE id = ?",
+};
 
 pub(crate) struct Database {
     pool: Pool,
@@ -39,18 +76,25 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Makes the client of the primary.
-    pub(crate) fn primary(connections: usize, peers: watch::Receiver<Peers>) -> Self {
-        Self::new("content-primary", Role::Primary, connections, peers)
+    /// Makes the client of the primary, wherever it is.
+    pub(crate) fn primary(connections: usize, network: &Network, squeeze: Squeeze) -> Self {
+        let pool = Pool::new(Role::Primary, connections, network.clone());
+        Self { pool: pool.measured("content-primary").squeezed(squeeze), metrics: DatabaseClient::new() }
     }
 
-    /// Makes the client of the replica.
-    pub(crate) fn replica(connections: usize, peers: watch::Receiver<Peers>) -> Self {
-        Self::new("content-replica", Role::Replica, connections, peers)
-    }
-
-    fn new(name: &'static str, role: Role, connections: usize, peers: watch::Receiver<Peers>) -> Self {
-        let pool = Pool::new(role, connections, peers).measured(name);
+    /// Makes the client of the replica at an address; the pool's name ends in its letter.
+    pub(crate) fn replica(
+        connections: usize,
+        network: &Network,
+        squeeze: Squeeze,
+        address: SocketAddr,
+        letter: char,
+    ) -> Self {
+        let pool = Pool::new(Role::Replica, connections, network.clone())
+            .at(address)
+            .patient(REPLICA_PATIENCE)
+            .measured(format!("content-replica-{letter}"))
+            .squeezed(squeeze);
         Self { pool, metrics: DatabaseClient::new() }
     }
 
@@ -58,6 +102,14 @@ impl Database {
     pub(crate) async fn select(&self, id: i64) -> Result<Option<Content>, WireError> {
         match self.call(SELECT, Request::Select { id }).await? {
             Reply::Row(row) => Ok(row),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Returns the newest contents of a user, newest first.
+    pub(crate) async fn list(&self, user_id: i64) -> Result<Vec<Content>, WireError> {
+        match self.call(LIST, Request::List { user_id }).await? {
+            Reply::Rows(rows) => Ok(rows),
             other => Err(unexpected(&other)),
         }
     }
@@ -78,6 +130,19 @@ impl Database {
     /// Deletes a content.
     pub(crate) async fn delete(&self, id: i64) -> Result<(), WireError> {
         self.call(DELETE, Request::Delete { id }).await.map(|_| ())
+    }
+
+    /// Remembers who a session belongs to.
+    pub(crate) async fn put_session(&self, id: String, user_id: i64) -> Result<(), WireError> {
+        self.call(PUT_SESSION, Request::PutSession { id, user_id }).await.map(|_| ())
+    }
+
+    /// Returns who a session belongs to, if there is such a session.
+    pub(crate) async fn session(&self, id: String) -> Result<Option<i64>, WireError> {
+        match self.call(GET_SESSION, Request::GetSession { id }).await? {
+            Reply::Session { user_id } => Ok(user_id),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn call(&self, statement: Statement, request: Request) -> Result<Reply, WireError> {

@@ -122,7 +122,7 @@ impl Contents {
         let reigns = self.reigns.borrow();
         let reign = reigns.iter().rev().find(|(from, _)| *from <= applied);
         let Some(&(from, until)) = reign else { return Time::ZERO };
-        let since = until.map_or(applied, |until| until.min(applied)) - from;
+        let since = until.map_or(applied, |until| until.min(applied)).saturating_sub(from);
         let beats = (since.as_nanos() / self.heartbeat.as_nanos().max(1)) as u32;
         from + self.heartbeat * beats
     }

@@ -36,7 +36,7 @@ pub(super) struct Lasting {
 /// Begins an effect. The returned function ends it and puts everything back.
 pub(super) fn begin(world: &Rc<World>, effect: &Effect) -> Box<dyn FnOnce()> {
     let lasting = Lasting { world: Rc::clone(world), over: Rc::default() };
-    let putting_back = lasting.begin(effect.clone());
+    let putting_back = lasting.begin(effect);
     Box::new(move || {
         lasting.over.set(true);
         putting_back();
@@ -51,9 +51,9 @@ pub(super) fn nothing() -> PutBack {
 }
 
 impl Lasting {
-    fn begin(&self, effect: Effect) -> PutBack {
+    fn begin(&self, effect: &Effect) -> PutBack {
         let world = Rc::clone(&self.world);
-        match effect {
+        match *effect {
             Effect::Kill { role, count } => self.kill(self.first(role, count)),
             Effect::KillZone(zone) => self.kill(world.of_zone(zone)),
             Effect::Freeze { role, count } => freeze(self.first(role, count)),
@@ -75,16 +75,14 @@ impl Lasting {
                         cache.entries.borrow_mut().forget(share);
                     }
                 }
-                let sleep = world.ground.clock.sleep(every);
-                sleep
+                world.ground.clock.sleep(every)
             }),
             Effect::BurnCpu { role, share } => self.burn(role, share),
             Effect::Leak { role, bytes_per_second } => self.leak(role, bytes_per_second as f64),
             Effect::Poison { per_second } => self.only_again(move |world| {
                 world.queue.borrow_mut().send(crate::sim::queue::Job::Nonsense, None, world.ground.clock.now());
                 world.arrived.notify_one();
-                let sleep = world.ground.clock.sleep(Duration::from_secs_f64(1.0 / per_second.max(1e-3)));
-                sleep
+                world.ground.clock.sleep(Duration::from_secs_f64(1.0 / per_second.max(1e-3)))
             }),
             Effect::Deploy { role, count, slower } => self.deploy(role, count, slower),
             Effect::Failover { away } => self.fail_over(away),
@@ -95,14 +93,14 @@ impl Lasting {
             | Effect::HoldLock { .. }
             | Effect::HoldReplay { .. }
             | Effect::DropIndex { .. }
-            | Effect::FillDisk { .. } => self.in_databases(&effect),
+            | Effect::FillDisk { .. } => self.in_databases(effect),
             Effect::HotKey { .. }
             | Effect::Spike { .. }
             | Effect::Wave { .. }
             | Effect::ShiftMix { .. }
             | Effect::Uneven { .. }
             | Effect::WireDelay { .. }
-            | Effect::Sample { .. } => self.in_traffic(&effect),
+            | Effect::Sample { .. } => self.in_traffic(effect),
         }
     }
 
@@ -165,8 +163,7 @@ impl Lasting {
                     world.lose(&of);
                 }
             }
-            let sleep = world.ground.clock.sleep(LEAK_PACE);
-            sleep
+            world.ground.clock.sleep(LEAK_PACE)
         });
         let world = Rc::clone(&self.world);
         Box::new(move || world.all(role).iter().for_each(|of| of.leaked.set(0.0)))

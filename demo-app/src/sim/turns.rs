@@ -138,8 +138,7 @@ impl Lasting {
         self.again(move |world| {
             let next = share_at(world.ground.clock.now());
             turn_dial(world, |dial| dial.factor *= next / turned.replace(next));
-            let sleep = world.ground.clock.sleep(WAVE_PACE);
-            sleep
+            world.ground.clock.sleep(WAVE_PACE)
         });
         let world = Rc::clone(&self.world);
         Box::new(move || turn_dial(&world, |dial| dial.factor /= factor.replace(1.0)))

@@ -2,7 +2,8 @@
 
 use http::{Method, StatusCode};
 use serde_json::json;
-use tiertop_demo::Perturbation;
+use tiertop_demo::Role;
+use tiertop_demo::fault::Effect;
 
 use crate::client::Api;
 use crate::{NOBODY, demo, eventually};
@@ -60,8 +61,8 @@ async fn an_acknowledged_write_is_never_not_found() {
     }
 
     // The worst case: the replica knows nothing new, and nobody processes.
-    demo.control(Perturbation::PauseReplica).await.unwrap();
-    demo.control(Perturbation::PauseWorker).await.unwrap();
+    let _behind = demo.begin(&[Effect::HoldReplay { replicas: 2, late: None }]).await.unwrap();
+    let idle = demo.begin(&[Effect::Freeze { role: Role::Worker, count: 2 }]).await.unwrap();
     for user in 0..20 {
         let id = api.post(user, "while away").await;
         let (status, answer) = api.get(id).await;
@@ -69,7 +70,7 @@ async fn an_acknowledged_write_is_never_not_found() {
         assert_eq!(answer, json!({ "status": "processing", "content_id": id }));
         written.push(id);
     }
-    demo.control(Perturbation::ResumeWorker).await.unwrap();
+    demo.end(idle).await.unwrap();
     for &id in &written {
         eventually("all to be processed", async || api.processed(id).await).await;
     }

@@ -4,9 +4,12 @@
 
 mod api;
 mod client;
+mod control;
 mod faults;
 mod lifetime;
 mod metrics;
+mod node;
+mod plays;
 mod sink;
 mod spans;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use tiertop_demo::{Demo, Perturbation};
+use tiertop_demo::Demo;
+use tiertop_demo::fault::Effect;
 use tokio::task::JoinSet;
 
 use crate::client::Api;
@@ -181,7 +182,8 @@ async fn a_pool_that_is_exhausted_shows_who_waits() {
     options.settings.replica_pool = 1;
     options.settings.replica.mean = Duration::from_millis(40);
     let demo = Demo::start(options).await.unwrap();
-    demo.control(Perturbation::FlushCache).await.unwrap();
+    let every = Duration::from_secs(60);
+    let _flushed = demo.begin(&[Effect::ForgetCache { share: 1.0, every }]).await.unwrap();
     let api = Arc::new(Api::new(demo.front_address()));
     let mut reads = JoinSet::new();
     for id in demo.content_ids().to_vec() {

@@ -14,8 +14,9 @@ use crate::{printed, said, tiertop};
 /// The kinds of the reference system, in request order.
 const KINDS: [&str; 9] = ["lb", "web", "app", "cache", "db-primary", "db-replica", "object-store", "queue", "worker"];
 
-/// The load balancer, two web servers, two applications, a worker and five stores.
-const PROCESSES: usize = 11;
+/// The edge, the balancer, two web servers, two applications, two workers, two caches, the primary with its
+/// standby and two replicas, the queue, the object store and the third party.
+const PROCESSES: usize = 17;
 
 /// A demo on the screen, with its processes and the folder that its files are in.
 struct Demo {
@@ -89,11 +90,28 @@ fn a_demo_that_is_killed_leaves_nothing() {
     assert!(is_empty(demo.folder.path()));
 }
 
+/// The process of the balancer, once it is another than before.
+fn balancer(demo: &Demo, before: Option<u32>) -> u32 {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let found = children(demo.session.pid()).into_iter().find(|pid| arguments(*pid).contains(" lb-a "));
+        match found.filter(|&pid| Some(pid) != before && !ended(pid)) {
+            Some(pid) => return pid,
+            None => assert!(std::time::Instant::now() < deadline, "the balancer does not come back"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 #[test]
-fn a_process_that_ends_by_itself_ends_the_demo_and_is_named() {
+fn a_process_that_ends_again_and_again_ends_the_demo_and_is_named() {
     let demo = Demo::start();
-    let balancer = demo.processes.iter().find(|pid| arguments(**pid).contains(" lb-a "));
-    signal(*balancer.unwrap(), Signal::KILL);
+    let mut before = None;
+    for _ in 0..4 {
+        let pid = balancer(&demo, before);
+        signal(pid, Signal::KILL);
+        before = Some(pid);
+    }
     assert_eq!(demo.ends("tiertop: failed to keep lb-a running: signal: 9 (SIGKILL)"), 1);
 }
 
