@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 pub(crate) mod database;
 mod fleet;
+pub(crate) mod link;
 pub(crate) mod objects;
 pub(crate) mod pool;
 pub(crate) mod queue;

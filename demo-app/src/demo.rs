@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::backends::Backends;
 use crate::fault::Effect;
 use crate::load::{Dial, LoadPlan};
 use crate::scenario::{ScenarioFault, TruthLine};
@@ -50,6 +51,8 @@ pub struct DemoOptions {
     /// The load that it is meant for: how many contents there are from the start, how large they are, and
     /// which of them a cache would have.
     pub load: LoadPlan,
+    /// The servers that the stores are.
+    pub backends: Backends,
     /// Capacity and pace of the nodes.
     pub settings: Settings,
     /// What the truth of its faults names as their scenario.
@@ -65,6 +68,7 @@ impl DemoOptions {
             seed: 1,
             phase,
             load: LoadPlan::of(phase),
+            backends: Backends::Embedded,
             settings: Settings::of(phase),
             scenario: "live".to_owned(),
         }
@@ -138,6 +142,17 @@ pub enum DemoError {
         effect: String,
         /// The phase.
         phase: Phase,
+    },
+    /// The real servers cannot be used.
+    #[error("use the real servers: {0}")]
+    Servers(String),
+    /// The effect cannot be had on real servers.
+    #[error("have the effect {effect} on real servers: {why}")]
+    NotOnRealServers {
+        /// What was to be changed.
+        effect: String,
+        /// Why it cannot be.
+        why: &'static str,
     },
     /// Another fault has changed the same thing.
     #[error("change {thing}, which fault {id} has changed: end that one first")]
@@ -237,6 +252,7 @@ impl Demo {
             content_ids: Vec::new(),
             ready_after: Duration::ZERO,
         };
+        demo.fleet.options.backends.empty().await.map_err(DemoError::Servers)?;
         demo.fleet.start_all().await?;
         demo.ready_after = start.elapsed();
         let peers = demo.fleet.peers();

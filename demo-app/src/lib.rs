@@ -16,6 +16,7 @@
 //! it, a [`play::Play`] does both as the command line or a file says, and [`node::run`] is what the
 //! host's binary runs in the processes that the demo starts.
 
+mod backends;
 mod clients;
 mod demo;
 pub mod fault;
@@ -23,6 +24,8 @@ mod human;
 pub mod load;
 pub mod node;
 pub mod play;
+#[cfg(feature = "real")]
+mod real;
 pub mod scenario;
 mod service;
 mod settings;
@@ -32,6 +35,7 @@ mod telemetry;
 mod topology;
 mod wire;
 
+pub use backends::{Backends, Servers, ServersError};
 pub use demo::{BegunEffects, Demo, DemoError, DemoOptions, NodeExit, NodeInfo, NodeState};
 pub use settings::{ServiceTime, Settings};
 pub use topology::{Phase, REGION, Role, Seat, Zone};

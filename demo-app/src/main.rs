@@ -14,7 +14,7 @@ use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, Play, PlayArgs};
 use tiertop_demo::scenario::{Scenario, TruthLine};
 use tiertop_demo::sim::command::{self, VirtualArgs};
-use tiertop_demo::{Demo, DemoError};
+use tiertop_demo::{Backends, Demo, DemoError, Servers};
 use tokio::sync::watch;
 
 /// The demo content service of tiertop: every tier a process, with load and faults.
@@ -59,6 +59,10 @@ struct RunArgs {
     /// Where telemetry goes, by OTLP over gRPC.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "http://127.0.0.1:4317")]
     otlp_endpoint: String,
+    /// Uses real servers of PostgreSQL and Redis: a file says where they listen, or else the environment,
+    /// in the variables that `stack.sh env` prints.
+    #[arg(long, value_name = "FILE")]
+    real: Option<Option<PathBuf>>,
     #[command(flatten)]
     play: PlayArgs,
     #[command(flatten)]
@@ -93,6 +97,7 @@ async fn run(args: RunArgs) -> Result<()> {
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = play.options(vec![program.into(), OsString::from("node")]);
     options.otlp_endpoint.clone_from(&args.otlp_endpoint);
+    options.backends = backends(args.real.as_ref())?;
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
     let started = tokio::select! {
@@ -187,6 +192,19 @@ async fn write_truth(truth: Option<&mut Truth>, mut lines: watch::Receiver<Vec<T
         }
     }
     std::future::pending().await
+}
+
+/// Returns the servers that the stores are, as the command line says.
+fn backends(real: Option<&Option<PathBuf>>) -> Result<Backends> {
+    let servers = match real {
+        None => return Ok(Backends::Embedded),
+        Some(None) => Servers::from_env(),
+        Some(Some(file)) => Servers::from_file(file),
+    };
+    servers
+        .map(Backends::Real)
+        .map_err(|error| eyre!("failed to {error}"))
+        .suggestion("start them by demo-app/stack/stack.sh start, which says what file to give: --real FILE")
 }
 
 /// Whether a text is a URL with a scheme and a host.

@@ -14,7 +14,7 @@ mod process;
 
 use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::backends::{self, Servers as RealServers};
 use crate::service::{app, edge, external, proxy, single_box, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
@@ -38,6 +39,9 @@ use process::Process;
 
 /// How the name of a demo's folder begins. Nodes remove no other.
 pub(crate) const FOLDER_PREFIX: &str = "tiertop-demo-";
+
+/// A free port on loopback.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The arguments of a process of the demo, for a hidden subcommand of the host's binary.
 #[derive(Clone, Debug, clap::Args)]
@@ -60,6 +64,9 @@ pub struct NodeArgs {
     /// Seed of its random numbers.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// The real servers, where the demo stands on some.
+    #[arg(long)]
+    pub real: Option<RealServers>,
     /// Where it listens; at another free port should that one be taken.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
@@ -189,6 +196,9 @@ pub enum NodeError {
     /// The role's server returned, or panicked.
     #[error("keep serving: {0}")]
     Stopped(String),
+    /// There is no real server for it, or the program was built without them.
+    #[error("stand beside a real server: {0}")]
+    Server(String),
     /// The node was started by hand, or by another version.
     #[error("understand the parent: {0}; nodes are started by a demo, not by hand")]
     Protocol(String),
@@ -272,8 +282,10 @@ async fn live(args: &NodeArgs) -> Result<(), NodeError> {
 
 /// Starts the role and follows the parent's orders until the end.
 async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
-    let listener = listen(args.listen).await?;
-    let address = listener.local_addr()?;
+    let server = backends::stand(args.real.as_ref(), args.role, &args.name).map_err(NodeError::Server)?;
+    // The address of a server is never the sidecar's to listen at, also when the server is away.
+    let listener = listen(if server.is_some() { ANYWHERE } else { args.listen }).await?;
+    let address = server.map_or_else(|| listener.local_addr(), Ok)?;
     report(&Report::Listening { address: args.role.listens().then_some(address) });
     let Beginning { peers, settings, siblings } = match parent.hear().await {
         Heard::End(end) => return Ok(end),
@@ -292,7 +304,8 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         Some(telemetry) => telemetry.share().ok_or("OTEL_TRACES_SAMPLER is set, and rules what is sampled"),
         None => Err("this process sends no telemetry"),
     };
-    if telemetry.is_some() {
+    // What a sidecar needs for itself is not what its server needs.
+    if telemetry.is_some() && server.is_none() {
         process_metrics::measure(settings.memory_limit_bytes);
         workers::measure(&servers);
     }
@@ -377,6 +390,10 @@ impl Running {
 }
 
 fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
+    #[cfg(feature = "real")]
+    if let Some(servers) = backends::here().servers(role) {
+        return Ok(crate::real::start(role, &context, servers));
+    }
     Ok(match role {
         Role::Edge => edge::start(context),
         Role::LoadBalancer => proxy::balancer(context),

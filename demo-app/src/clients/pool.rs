@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::metrics::{AsyncInstrument, Histogram};
 use opentelemetry::{KeyValue, global};
-use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tracing::Instrument;
 
+use crate::backends;
+use crate::clients::link::{Ask, Link};
 use crate::clients::{CALL_TIMEOUT, Network};
 use crate::node::PoolSqueeze;
 use crate::store::lock;
 use crate::telemetry::{instruments, spans};
 use crate::topology::Role;
-use crate::wire::{self, Connection, WireError};
+use crate::wire::WireError;
 
 /// How tight the database pools of this process are, as it is turned.
 pub(crate) type Squeeze = watch::Receiver<Option<PoolSqueeze>>;
@@ -54,7 +55,7 @@ struct Shared {
     gone: AtomicUsize,
     permits: Semaphore,
     pending: AtomicI64,
-    idle: Mutex<Vec<(SocketAddr, Connection)>>,
+    idle: Mutex<Vec<(SocketAddr, Link)>>,
 }
 
 impl Shared {
@@ -143,10 +144,10 @@ impl Pool {
     }
 
     /// Takes an idle connection to `address`, and drops those to where the store was before.
-    fn idle(&self, address: SocketAddr) -> Option<Connection> {
+    fn idle(&self, address: SocketAddr) -> Option<Link> {
         let mut idle = lock(&self.shared.idle);
         idle.retain(|(to, _)| *to == address);
-        idle.pop().map(|(_, stream)| stream)
+        idle.pop().map(|(_, link)| link)
     }
 }
 
@@ -157,20 +158,20 @@ impl Lease<'_> {
     }
 
     /// Sends a request and returns the store's reply. A connection that failed is not used again.
-    pub(crate) async fn call<Q: Serialize, R: DeserializeOwned>(self, request: &Q) -> Result<R, WireError> {
+    pub(crate) async fn call<Q: Ask>(self, request: &Q) -> Result<Q::Reply, WireError> {
         tokio::time::timeout(self.pool.patience, self.exchange(request)).await.map_err(|_| WireError::Timeout)?
     }
 
-    async fn exchange<Q: Serialize, R: DeserializeOwned>(&self, request: &Q) -> Result<R, WireError> {
-        let mut stream = match self.pool.idle(self.address) {
-            Some(stream) => stream,
-            None => wire::connect(&self.pool.network.wires, self.pool.role, self.address).await?,
+    async fn exchange<Q: Ask>(&self, request: &Q) -> Result<Q::Reply, WireError> {
+        let mut link = match self.pool.idle(self.address) {
+            Some(link) => link,
+            None => Link::open(backends::here(), &self.pool.network.wires, self.pool.role, self.address).await?,
         };
-        let result = wire::call(&mut stream, request).await;
+        let result = link.call(request).await;
         let shared = &self.pool.shared;
         let mut idle = lock(&shared.idle);
         match &result {
-            Ok(_) | Err(WireError::Refused(_)) if idle.len() < shared.max() => idle.push((self.address, stream)),
+            Ok(_) | Err(WireError::Refused(_)) if idle.len() < shared.max() => idle.push((self.address, link)),
             Ok(_) | Err(WireError::Refused(_)) => {}
             // Where one connection broke, the idle ones are likely as dead.
             Err(_) => idle.clear(),
@@ -280,7 +281,7 @@ fn measure(shared: &Arc<Shared>, name: &Arc<str>) {
 mod tests {
     use super::*;
     use crate::topology::{Peer, Peers, Zone};
-    use crate::wire::Wires;
+    use crate::wire::{self, Wires};
     use tokio::net::TcpListener;
 
     async fn pool_of(size: usize) -> Pool {
@@ -300,8 +301,8 @@ mod tests {
             std::future::poll_fn(|context| std::task::Poll::Ready(second.as_mut().poll(context).is_pending()));
         assert!(waiting.await);
         assert_eq!(pool.shared.pending.load(Ordering::Relaxed), 1);
-        assert_eq!(first.call::<_, i64>(&1).await.unwrap(), 1);
-        assert_eq!(second.await.unwrap().call::<_, i64>(&2).await.unwrap(), 2);
+        assert_eq!(first.call(&1).await.unwrap(), 1);
+        assert_eq!(second.await.unwrap().call(&2).await.unwrap(), 2);
         assert_eq!(pool.shared.pending.load(Ordering::Relaxed), 0);
         assert_eq!(lock(&pool.shared.idle).len(), 1);
     }
@@ -313,7 +314,7 @@ mod tests {
         let patience = Duration::from_millis(50);
         let pool = pool_of(1).await.at(silent.local_addr().unwrap()).patient(patience);
         let since = Instant::now();
-        let error = pool.acquire().await.unwrap().call::<_, i64>(&1).await.unwrap_err();
+        let error = pool.acquire().await.unwrap().call(&1).await.unwrap_err();
         assert_eq!(error.kind(), "timeout");
         assert!(since.elapsed() >= patience);
         assert!(pool.shared.permits.available_permits() == 1, "the connection's place is free again");

@@ -54,7 +54,7 @@ impl Queue {
         let span = spans::send(address);
         let traceparent = context::traceparent(&span);
         let request = Request::Send { body, traceparent };
-        let result = traced(span, lease.call::<_, Reply>(&request)).await;
+        let result = traced(span, lease.call(&request)).await;
         self.metrics.sent(address, since, result.as_ref().err().map(WireError::kind));
         result.map(|_| ())
     }
@@ -83,6 +83,6 @@ impl Queue {
     async fn settle(&self, operation: &'static str, id: i64, request: Request) -> Result<(), WireError> {
         let lease = self.pool.acquire().await?;
         let span = spans::settle(operation, id, lease.address());
-        traced(span, lease.call::<_, Reply>(&request)).await.map(|_| ())
+        traced(span, lease.call(&request)).await.map(|_| ())
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn command(options: &DemoOptions, seat: &Seat, folder: &Path, start: 
         .arg(folder)
         .args(["--otlp-endpoint", &options.otlp_endpoint])
         .args(["--seed", &options.seed.to_string()])
+        .args(options.backends.argument().map(|servers| format!("--real={servers}")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

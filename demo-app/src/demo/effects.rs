@@ -174,9 +174,11 @@ fn opposite(control: &Control) -> Control {
 async fn hot_key(subject: &Subject, share: f64, bytes: usize) -> Result<Begun, DemoError> {
     const MOST_POPULAR: i64 = 1;
     let peers = subject.fleet.peers();
-    let payload = stores::swap_payload(&peers, MOST_POPULAR, |payload| payload.chars().cycle().take(bytes).collect())
-        .await
-        .map_err(|error| DemoError::Stores(format!("failed to {error}")))?;
+    let backends = &subject.fleet.options.backends;
+    let payload =
+        stores::swap_payload(backends, &peers, MOST_POPULAR, |payload| payload.chars().cycle().take(bytes).collect())
+            .await
+            .map_err(|error| DemoError::Stores(format!("failed to {error}")))?;
     subject.dials.turn(|parts| parts.hot_share = share);
     Ok(Begun::with(PutBack::Hot { content_id: MOST_POPULAR, payload }))
 }
@@ -221,7 +223,7 @@ async fn put_back(subject: &Subject, back: PutBack) -> Result<(), DemoError> {
         PutBack::Count(role, count) => fleet.scale(role, count, false).await?,
         PutBack::Hot { content_id, payload } => {
             dials.turn(|parts| parts.hot_share = 0.0);
-            stores::swap_payload(&fleet.peers(), content_id, |_| payload.clone())
+            stores::swap_payload(&fleet.options.backends, &fleet.peers(), content_id, |_| payload.clone())
                 .await
                 .map_err(|error| DemoError::Stores(format!("failed to {error}")))?;
         }

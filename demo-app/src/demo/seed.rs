@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::backends::Backends;
 use crate::clients::cache::node_of;
+use crate::clients::link::Link;
 use crate::clients::objects::{file_url, key, url};
 use crate::clients::queue::Encoding;
 use crate::demo::DemoOptions;
@@ -22,7 +24,7 @@ use crate::service::{app, processing, single_box};
 use crate::store::database::{Content, Database};
 use crate::store::{cache, database, objects};
 use crate::topology::{Peers, Role, Seat};
-use crate::wire::{self, Connection, WireError, Wires};
+use crate::wire::{WireError, Wires};
 
 /// How many contents go into one request.
 const BATCH: usize = 500;
@@ -57,10 +59,11 @@ fn write_files(folder: &Path, contents: Vec<(Content, String)>) -> io::Result<()
 }
 
 async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Result<(), WireError> {
-    let mut primary = connect_all(peers, Role::Primary).await?.pop().ok_or(WireError::Unknown)?.1;
-    let mut object_store = connect_all(peers, Role::ObjectStore).await?.pop().ok_or(WireError::Unknown)?.1;
-    let mut caches = connect_all(peers, Role::Cache).await?;
-    let mut replicas = connect_all(peers, Role::Replica).await?;
+    let backends = &options.backends;
+    let mut primary = connect_all(backends, peers, Role::Primary).await?.pop().ok_or(WireError::Unknown)?.1;
+    let mut object_store = connect_all(backends, peers, Role::ObjectStore).await?.pop().ok_or(WireError::Unknown)?.1;
+    let mut caches = connect_all(backends, peers, Role::Cache).await?;
+    let mut replicas = connect_all(backends, peers, Role::Replica).await?;
 
     let reads: Vec<f64> = shares(&options.load).iter().map(|share| share * options.load.rate).collect();
     // The third party has told nothing of these contents yet.
@@ -70,14 +73,14 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
 
         let many = contents.iter().map(|(row, payload)| (key(row.id), payload.clone())).collect();
         let request = objects::Request::PutMany { objects: many };
-        wire::call::<_, objects::Reply>(&mut object_store, &request).await?;
+        object_store.call(&request).await?;
 
         let warm = warm_entries(&contents, &reads, options.settings.cache_ttl, rating.as_ref());
         fill_caches(&mut caches, warm).await?;
 
         let rows = contents.into_iter().map(|(row, _)| row).collect();
         let request = database::Request::InsertMany { rows };
-        wire::call::<_, database::Reply>(&mut primary, &request).await?;
+        primary.call(&request).await?;
     }
 
     let written = position(&mut primary).await?;
@@ -92,10 +95,10 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
     tokio::time::timeout(CATCH_UP, caught_up).await.map_err(|_| WireError::Timeout)?
 }
 
-async fn connect_all(peers: &Peers, role: Role) -> Result<Vec<(SocketAddr, Connection)>, WireError> {
+async fn connect_all(backends: &Backends, peers: &Peers, role: Role) -> Result<Vec<(SocketAddr, Link)>, WireError> {
     let mut connections = Vec::new();
     for address in peers.all(role) {
-        connections.push((address, wire::connect(&Wires::default(), role, address).await?));
+        connections.push((address, Link::open(backends, &Wires::default(), role, address).await?));
     }
     Ok(connections)
 }
@@ -104,7 +107,7 @@ async fn connect_all(peers: &Peers, role: Role) -> Result<Vec<(SocketAddr, Conne
 type Entry = (String, String, Duration);
 
 /// Gives each cache node the entries that clients will look for there.
-async fn fill_caches(caches: &mut [(SocketAddr, Connection)], entries: Vec<Entry>) -> Result<(), WireError> {
+async fn fill_caches(caches: &mut [(SocketAddr, Link)], entries: Vec<Entry>) -> Result<(), WireError> {
     let addresses: Vec<SocketAddr> = caches.iter().map(|(address, _)| *address).collect();
     let mut shards = vec![Vec::new(); caches.len()];
     for entry in entries {
@@ -113,7 +116,7 @@ async fn fill_caches(caches: &mut [(SocketAddr, Connection)], entries: Vec<Entry
         }
     }
     for ((_, cache), entries) in caches.iter_mut().zip(shards) {
-        wire::call::<_, cache::Reply>(cache, &cache::Request::SetMany { entries }).await?;
+        cache.call(&cache::Request::SetMany { entries }).await?;
     }
     Ok(())
 }
@@ -158,8 +161,8 @@ fn payload(id: i64, bytes: usize) -> String {
     format!("content {id} ").chars().cycle().take(bytes).collect()
 }
 
-async fn position(stream: &mut Connection) -> Result<i64, WireError> {
-    match wire::call(stream, &database::Request::Position).await? {
+async fn position(link: &mut Link) -> Result<i64, WireError> {
+    match link.call(&database::Request::Position).await? {
         database::Reply::Position(position) => Ok(position),
         other => Err(WireError::Refused(format!("the database answered {other:?}"))),
     }

@@ -71,7 +71,7 @@ impl Troubles {
     /// Begins some effects together.
     ///
     /// # Errors
-    /// Effects that the phase has nothing for, that change what another trouble has changed, or that a node
+    /// Effects that the phase has nothing for, that cannot be had on real servers, that change what another trouble has changed, or that a node
     /// refuses: then nothing has changed.
     pub(super) async fn begin(&self, effects: &[Effect], fault: Option<ScenarioFault>) -> Result<u64, DemoError> {
         let mut last_id = self.change.lock().await;
@@ -79,6 +79,11 @@ impl Troubles {
         let phase = fleet.options.phase;
         if let Some(effect) = effects.iter().find(|effect| !effect.fits(phase)) {
             return Err(DemoError::Unfit { effect: format!("{effect:?}"), phase });
+        }
+        for effect in effects {
+            if let Some(why) = fleet.options.backends.refuse(effect) {
+                return Err(DemoError::NotOnRealServers { effect: format!("{effect:?}"), why });
+            }
         }
         let things: Vec<Thing> = effects.iter().flat_map(|effect| effects::touches(fleet, effect)).collect();
         if let Some((thing, id)) = self.taken(&things) {

@@ -8,6 +8,8 @@ use crate::sim::contents::Known;
 use crate::sim::expiring::Found;
 use crate::sim::http::{Answer, Ask, Request};
 use crate::sim::instance::{Instance, Life};
+use crate::sim::measures::{Labels, Measure};
+use crate::sim::names;
 use crate::sim::processing;
 use crate::sim::queue::Job;
 use crate::sim::statements::{self, Reply, Statement, Work};
@@ -37,7 +39,10 @@ pub(super) async fn answer(world: &Rc<World>, of: &Rc<Instance>, request: Reques
     if let Ask::Asset { .. } = request.ask {
         return Answer::of(200);
     }
-    if of.servers.hold(Duration::ZERO).await.is_err() {
+    let writes = matches!(request.ask, Ask::Write | Ask::Upload);
+    // Where no worker does it, the heavy part of a write is computed in the request.
+    let heavy = world.settings.service_time(Role::Worker).filter(|_| writes && !world.has(Role::Queue));
+    if of.servers.hold(heavy.map(|time| time.mean).unwrap_or_default()).await.is_err() {
         return Answer::of(503);
     }
     let caller = Caller { world: Rc::clone(world), of: Rc::clone(of), context: request.context };
@@ -80,7 +85,11 @@ async fn log_in(caller: &Caller, user_id: i64) -> Result<Answer, CallError> {
 async fn read(caller: &Caller, id: i64) -> Result<Answer, CallError> {
     let found = Ok(Answer::of(200));
     let (clients, now) = (caller.clients(), || caller.of.clock().now());
-    if let Found::Fresh(_) = clients.memory.borrow_mut().get(id, now()) {
+    let remembered = matches!(clients.memory.borrow_mut().get(id, now()), Found::Fresh(_));
+    if caller.world.settings.memory_cache_entries > 0 {
+        count(caller, if remembered { &names::APP_HITS } else { &names::APP_MISSES });
+    }
+    if remembered {
         return found;
     }
     if let Ok(Some(bytes)) = caller.cached(id).await {
@@ -99,9 +108,18 @@ async fn read(caller: &Caller, id: i64) -> Result<Answer, CallError> {
         Err(error) => {
             // An answer from before is better than none.
             let before = clients.stale.borrow_mut().get(id, now());
-            if matches!(before, Found::Fresh(_)) { found } else { Err(error) }
+            if !matches!(before, Found::Fresh(_)) {
+                return Err(error);
+            }
+            count(caller, &names::APP_STALE);
+            found
         }
     }
+}
+
+/// Counts how a read was answered.
+fn count(caller: &Caller, measure: &'static Measure) {
+    caller.of.series.borrow_mut().add(measure, Labels::default(), 1.0, Vec::new);
 }
 
 /// Keeps an answer in the application's own memory.

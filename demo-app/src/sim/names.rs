@@ -38,12 +38,17 @@ pub(super) fn node(role: Role, address: SocketAddr) -> Vec<KeyValue> {
         Role::ObjectStore => attributes::object_store_node(address),
         _ => attributes::server(address),
     };
-    let encoded = |attribute: opentelemetry::KeyValue| KeyValue {
+    encoded(set)
+}
+
+/// Returns attributes as they are sent.
+pub(super) fn encoded(set: Vec<opentelemetry::KeyValue>) -> Vec<KeyValue> {
+    let one = |attribute: opentelemetry::KeyValue| KeyValue {
         key: attribute.key.to_string(),
         value: Some(AnyValue::from(attribute.value)),
         ..Default::default()
     };
-    set.into_iter().map(encoded).collect()
+    set.into_iter().map(one).collect()
 }
 
 /// Returns a set of attributes with more.
@@ -62,6 +67,8 @@ pub(super) fn spread(number: u64) -> f64 {
 const SECONDS: Kind =
     Kind::Histogram(&[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0]);
 const DATABASE_SECONDS: Kind = Kind::Histogram(&[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]);
+const DELAY_SECONDS: Kind = Kind::Histogram(&[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5]);
+const LOCK_SECONDS: Kind = Kind::Histogram(&[0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
 const COUNT: Kind = Kind::Counter(Number::Whole);
 const WHOLE: Kind = Kind::Gauge(Number::Whole);
 const REAL: Kind = Kind::Gauge(Number::Real);
@@ -91,14 +98,18 @@ measures! {
         EDGE_MISSES = "edge.cache.misses", "{miss}", COUNT;
         HEALTHY = "upstream.instances.healthy", "{instance}", WHOLE;
         UNHEALTHY = "upstream.instances.unhealthy", "{instance}", WHOLE;
-        CPU_TIME = "process.cpu.time", "s", Kind::Counter(Number::Real);
-        CPU_SHARE = "process.cpu.utilization", "1", REAL;
-        MEMORY = "process.memory.usage", "By", WHOLE;
-        MEMORY_LIMIT = "process.memory.limit", "By", WHOLE;
-        LATE = "process.scheduling.delay", "s", SECONDS;
+        APP_HITS = "app.cache.hits", "{request}", COUNT;
+        APP_MISSES = "app.cache.misses", "{request}", COUNT;
+        APP_STALE = "app.cache.stale", "{request}", COUNT;
         WORKERS_MAX = "service.workers.max", "{worker}", WHOLE;
         WORKERS_BUSY = "service.workers.busy", "{worker}", WHOLE;
         WORKERS_PENDING = "service.workers.pending", "{request}", WHOLE;
+    "process":
+        CPU_TIME = "process.cpu.time", "s", Kind::Counter(Number::Real);
+        CPU_SHARE = "process.cpu.utilization", "1", REAL;
+        MEMORY = "process.memory.usage", "By", Kind::Level;
+        MEMORY_LIMIT = "process.memory.limit", "By", Kind::Level;
+        LATE = "process.scheduling.delay", "s", DELAY_SECONDS;
     "content-cache":
         CACHE_HITS = "cache.hits", "{hit}", COUNT;
         CACHE_MISSES = "cache.misses", "{miss}", COUNT;
@@ -110,9 +121,10 @@ measures! {
         LOG_WRITTEN = "db.change_log.written", "{change}", COUNT;
         FILE_SIZE = "db.file.size", "By", WHOLE;
         LOCK_WAITING = "db.lock.waiting", "{session}", WHOLE;
+        LOCK_WAIT = "db.lock.wait_time", "s", LOCK_SECONDS;
         LAG = "db.replica.lag", "s", REAL;
-        DISK_USED = "system.filesystem.usage", "By", WHOLE;
-        DISK_LIMIT = "system.filesystem.limit", "By", WHOLE;
+        DISK_USED = "system.filesystem.usage", "By", Kind::Level;
+        DISK_LIMIT = "system.filesystem.limit", "By", Kind::Level;
     "content-queue":
         DEPTH = "queue.depth", "{message}", WHOLE;
         IN_FLIGHT = "queue.in_flight", "{message}", WHOLE;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::sim::clients::Caller;
 use crate::sim::instance::Instance;
 use crate::sim::measures::{Labels, Measure};
-use crate::sim::names::{self, number, text, with};
+use crate::sim::names::{self, text};
 use crate::sim::proxy;
 use crate::sim::world::World;
 use crate::topology::Role;
@@ -136,14 +136,6 @@ fn queue(world: &World, of: &Instance) {
         set(of, measure, value);
     }
     let dead = messages.dead_letters as f64;
-    of.series.borrow_mut().set(&names::DEPTH, Labels::of("dead letters"), dead, || {
-        let port = i64::from(of.address.port());
-        with(
-            &[text("server.address", of.address.ip().to_string()), number("server.port", port)],
-            [
-                text("messaging.system", crate::telemetry::attributes::QUEUE_SYSTEM),
-                text("messaging.destination.name", "content-dead-letters"),
-            ],
-        )
-    });
+    let node = || names::encoded(crate::telemetry::attributes::dead_letters_node(of.address));
+    of.series.borrow_mut().set(&names::DEPTH, Labels::of("dead letters"), dead, node);
 }

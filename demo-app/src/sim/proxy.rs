@@ -57,7 +57,6 @@ async fn at_edge(world: &Rc<World>, of: &Rc<Instance>, request: Request, span: &
     let key = match request.ask {
         Ask::Asset { rank } if request.cacheable() => rank as i64,
         Ask::Item { .. } | Ask::List { .. } | Ask::Asset { .. } => {
-            edge.misses.set(edge.misses.get() + 1);
             says(span, "edge; fwd=miss");
             return forward(world, of, request).await;
         }
@@ -75,10 +74,10 @@ async fn at_edge(world: &Rc<World>, of: &Rc<Instance>, request: Request, span: &
     edge.misses.set(edge.misses.get() + 1);
     let answer = forward(world, of, request).await;
     if answer.status >= 500 && found == Found::Expired && world.settings.stale_while_down {
-        says(span, "edge; hit; fwd=stale");
+        says(span, &format!("edge; fwd=stale; fwd-status={}", answer.status));
         return Answer::of(200);
     }
-    says(span, if found == Found::Expired { "edge; fwd=stale" } else { "edge; fwd=miss" });
+    says(span, if found == Found::Expired { "edge; fwd=stale; stored" } else { "edge; fwd=miss; stored" });
     if answer.success() {
         edge.answers.borrow_mut().set(key, 1_000, of.clock().now() + MAX_AGE);
     }

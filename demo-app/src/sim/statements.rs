@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::sim::contents::Known;
 use crate::sim::instance::Instance;
+use crate::sim::measures::Labels;
+use crate::sim::names;
 use crate::sim::servers::Counted;
 use crate::sim::world::World;
 use crate::topology::Role;
@@ -120,11 +122,16 @@ pub(super) async fn serve(world: Rc<World>, of: Rc<Instance>, work: Work) -> Res
         if !primary {
             return Err("a replica is read-only");
         }
+        let since = now();
         let _lock = {
             let _waiting = Counted::new(&database.lock_waiting);
             let lock = of.clock().timeout(LOCK_TIMEOUT, database.lock.acquire()).await;
             lock.ok_or("database is locked")?.expect("the semaphore is never closed")
         };
+        let waited = of.clock().since(since).as_secs_f64();
+        of.series.borrow_mut().record(&names::LOCK_WAIT, Labels::default(), (waited, 1), || {
+            names::node(Role::Primary, of.database_address())
+        });
         of.clock().sleep(WRITE).await;
         let quota = world.settings.disk_quota_bytes;
         if world.contents.bytes() + database.ballast(&world.contents, quota, now()) >= quota {

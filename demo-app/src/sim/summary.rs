@@ -114,14 +114,7 @@ impl Summary {
 
     fn metric(&mut self, instance: &str, metric: &Metric) {
         match &metric.data {
-            Some(Data::Gauge(gauge)) => {
-                for point in &gauge.data_points {
-                    let name = of_destination(&metric.name, point);
-                    if let Some(figures) = self.at(point.time_unix_nano) {
-                        figures.levels.entry(name).or_default().add(value(point));
-                    }
-                }
-            }
+            Some(Data::Gauge(gauge)) => self.levels(&metric.name, &gauge.data_points),
             Some(Data::Sum(sum)) if sum.is_monotonic => {
                 for point in &sum.data_points {
                     let series = format!("{instance} {} {:?}", metric.name, point.attributes);
@@ -134,7 +127,16 @@ impl Summary {
                     }
                 }
             }
+            Some(Data::Sum(sum)) => self.levels(&metric.name, &sum.data_points),
             _ => {}
+        }
+    }
+
+    fn levels(&mut self, name: &str, points: &[NumberDataPoint]) {
+        for point in points {
+            if let Some(figures) = self.at(point.time_unix_nano) {
+                figures.levels.entry(of_destination(name, point)).or_default().add(value(point));
+            }
         }
     }
 

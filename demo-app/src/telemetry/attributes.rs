@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use opentelemetry::KeyValue;
 
+use crate::backends;
+
 /// The database's namespace, the queue's destination and the object store's bucket.
 pub(crate) const CONTENT: &str = "content";
 
@@ -28,7 +30,10 @@ pub(crate) fn cache_node(address: SocketAddr) -> Vec<KeyValue> {
 
 /// A database node, as its clients address it.
 pub(crate) fn database_node(address: SocketAddr) -> Vec<KeyValue> {
-    with(server(address), [KeyValue::new("db.system.name", "sqlite"), KeyValue::new("db.namespace", CONTENT)])
+    with(
+        server(address),
+        [KeyValue::new("db.system.name", backends::here().database_system()), KeyValue::new("db.namespace", CONTENT)],
+    )
 }
 
 /// A queue node, as its clients address it.

@@ -11,6 +11,7 @@ use opentelemetry::trace::Status;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::backends;
 use crate::telemetry::{attributes, context};
 
 /// A statement, as database spans describe it.
@@ -90,7 +91,7 @@ pub(crate) fn database(statement: Statement, address: SocketAddr) -> Span {
             KeyValue::new("db.operation.name", statement.operation),
             KeyValue::new("db.collection.name", statement.table),
             KeyValue::new("db.query.summary", statement.summary),
-            KeyValue::new("db.query.text", statement.text),
+            KeyValue::new("db.query.text", backends::here().statement(statement.text)),
         ],
     );
     span
