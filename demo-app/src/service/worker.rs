@@ -2,8 +2,10 @@
 //!
 //! Delivery is at least once, and processing twice does the same as once. A message that cannot be
 //! processed costs as much time as any other before that is known, and goes back to the queue, which
-//! counts how often it was handed out.
+//! counts how often it was handed out. While a store fails, a message is kept and tried again instead:
+//! given back, it would be counted to death for what is not its fault.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,10 @@ use crate::wire::WireError;
 
 /// How long a receiver waits after a failure: not again at once, while a store is likely still away.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// How long a message is tried again while a store fails: longer than a failover takes. After that the
+/// queue hands it out again.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 struct Worker {
     queue: Queue,
@@ -60,35 +66,46 @@ pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
 async fn receive(worker: Arc<Worker>) {
     loop {
         match worker.queue.receive().await {
-            Ok((Some(message), address)) => {
-                let traceparent = message.traceparent.as_deref();
-                let span = spans::process(message.id, traceparent, address);
-                let since = Instant::now();
-                let result = process(&worker, &message).instrument(span.clone()).await;
-
-                let mut labels = attributes::with(
-                    attributes::queue_node(address),
-                    [KeyValue::new("messaging.operation.name", "process")],
-                );
-                if let Err(error) = &result {
-                    spans::fail(&span, error.kind(), format!("failed to {error}"));
-                    labels.push(KeyValue::new("error.type", error.kind()));
-                }
-                worker.duration.record(since.elapsed().as_secs_f64(), &labels);
-                if result.is_err() {
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
+            Ok((Some(message), address)) => see_through(&worker, &message, address).await,
             Ok((None, _)) => {}
             Err(_) => tokio::time::sleep(RETRY).await,
         }
     }
 }
 
-/// Processes a message and removes it from the queue, or gives it back.
+/// Processes a message, again and again while it is the stores that fail.
+async fn see_through(worker: &Worker, message: &Message, address: SocketAddr) {
+    let since = Instant::now();
+    while let Err(error) = attempt(worker, message, address).await {
+        tokio::time::sleep(RETRY).await;
+        let again = matches!(error, ProcessError::Wire(_)) && since.elapsed() < PATIENCE;
+        if !again {
+            break;
+        }
+    }
+}
+
+/// Processes a message once, inside its CONSUMER span.
+async fn attempt(worker: &Worker, message: &Message, address: SocketAddr) -> Result<(), ProcessError> {
+    let span = spans::process(message.id, message.traceparent.as_deref(), address);
+    let since = Instant::now();
+    let result = process(worker, message).instrument(span.clone()).await;
+
+    let mut labels =
+        attributes::with(attributes::queue_node(address), [KeyValue::new("messaging.operation.name", "process")]);
+    if let Err(error) = &result {
+        spans::fail(&span, error.kind(), format!("failed to {error}"));
+        labels.push(KeyValue::new("error.type", error.kind()));
+    }
+    worker.duration.record(since.elapsed().as_secs_f64(), &labels);
+    result
+}
+
+/// Processes a message and removes it from the queue, or gives it back if it is to blame itself.
 async fn process(worker: &Worker, message: &Message) -> Result<(), ProcessError> {
     match work(worker, message).await {
         Ok(()) => Ok(worker.queue.acknowledge(message.id).await?),
+        Err(error @ ProcessError::Wire(_)) => Err(error),
         Err(error) => {
             // Should this fail too, the visibility timeout brings the message back.
             let _ = worker.queue.release(message.id).await;

@@ -133,7 +133,7 @@ const TABLES: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     CREATE TABLE IF NOT EXISTS user_content (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- a late job finds no other content under its id
         user_id INTEGER NOT NULL,
         content_metadata TEXT,
         asset_url TEXT,
