@@ -99,10 +99,15 @@ async fn run(args: RunArgs) -> Result<()> {
         started = Demo::start(options) => started,
         () = interrupt.heard() => return Ok(()),
     };
-    let demo =
-        started.map_err(failed).suggestion("look whether this machine still has free memory, processes and disk")?;
+    let demo = started
+        .map_err(|error| failed(&error))
+        .suggestion("look whether this machine still has free memory, processes and disk")?;
     let control = args.play.control.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let control = demo.open_control(control).await.map_err(failed).suggestion("try another --control, or none")?;
+    let control = demo
+        .open_control(control)
+        .await
+        .map_err(|error| failed(&error))
+        .suggestion("try another --control, or none")?;
     // Standard output is for the truth alone, where it goes there.
     let tell = if truth.as_ref().is_some_and(Truth::is_standard_output) { complain } else { say };
     tell(&introduction(&demo, &args, control));
@@ -112,8 +117,9 @@ async fn run(args: RunArgs) -> Result<()> {
         failed = write_truth(truth.as_mut(), lines) => return Err(failed),
     };
     let written = truth.as_mut().map_or(Ok(()), |truth| truth.write(&last.borrow()));
-    demo.stop().await.map_err(failed)?;
-    let report = played.map_err(failed).suggestion("run again; if it ends again, report the lines above")?;
+    demo.stop().await.map_err(|error| failed(&error))?;
+    let report =
+        played.map_err(|error| failed(&error)).suggestion("run again; if it ends again, report the lines above")?;
     if let Some(report) = report {
         tell(&report.to_string());
     }
@@ -131,7 +137,7 @@ fn play(args: &RunArgs) -> Result<Play> {
     }
 }
 
-fn failed(error: DemoError) -> Report {
+fn failed(error: &DemoError) -> Report {
     eyre!("failed to {error}")
 }
 
@@ -209,17 +215,20 @@ fn introduction(demo: &Demo, args: &RunArgs, control: SocketAddr) -> String {
 
 /// Lists the faults, a line each.
 fn faults() -> String {
-    let mut text = format!("{:<18} {:>5}  {:<13} {:<6} {}\n", "fault", "phase", "tier", "wall", "what happens");
-    for fault in Fault::all() {
+    let head = ["fault", "phase", "tier", "wall", "what happens"].map(str::to_owned);
+    let lines = std::iter::once(head).chain(Fault::all().map(|fault| {
         let phase = fault.usual_phase();
         let truth = fault.truth(phase);
         let tier = truth.as_ref().map_or("none", |truth| &truth.tier);
         let walls = truth.as_ref().map(|truth| &truth.phase[..]).unwrap_or_default();
         let walls: Vec<String> = walls.iter().map(ToString::to_string).collect();
         let walls = if walls.is_empty() { "-".to_owned() } else { walls.join(",") };
-        text += &format!("{:<18} {:>5}  {tier:<13} {walls:<6} {}\n", fault.name(), phase.number(), fault.description());
-    }
-    text
+        [fault.name(), phase.to_string(), tier.to_owned(), walls, fault.description()]
+    }));
+    let columns = |[fault, phase, tier, walls, what]: [String; 5]| {
+        format!("{fault:<18} {phase:>5}  {tier:<13} {walls:<6} {what}")
+    };
+    lines.map(columns).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Writes to standard output; a reader that is gone, as `head` soon is, ends nothing.
