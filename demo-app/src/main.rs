@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use color_eyre::Section;
@@ -61,8 +61,9 @@ struct RunArgs {
     otlp_endpoint: String,
     /// Uses real servers of PostgreSQL and Redis: a file says where they listen, or else the environment,
     /// in the variables that `stack.sh env` prints.
-    #[arg(long, value_name = "FILE")]
-    real: Option<Option<PathBuf>>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-",
+        value_parser = servers)]
+    real: Option<Servers>,
     #[command(flatten)]
     play: PlayArgs,
     #[command(flatten)]
@@ -97,7 +98,7 @@ async fn run(args: RunArgs) -> Result<()> {
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = play.options(vec![program.into(), OsString::from("node")]);
     options.otlp_endpoint.clone_from(&args.otlp_endpoint);
-    options.backends = backends(args.real.as_ref())?;
+    options.backends = args.real.clone().map_or(Backends::Embedded, Backends::Real);
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
     let started = tokio::select! {
@@ -200,17 +201,10 @@ async fn write_truth(truth: Option<&mut Truth>, mut lines: watch::Receiver<Vec<T
     std::future::pending().await
 }
 
-/// Returns the servers that the stores are, as the command line says.
-fn backends(real: Option<&Option<PathBuf>>) -> Result<Backends> {
-    let servers = match real {
-        None => return Ok(Backends::Embedded),
-        Some(None) => Servers::from_env(),
-        Some(Some(file)) => Servers::from_file(file),
-    };
-    servers
-        .map(Backends::Real)
-        .map_err(|error| eyre!("failed to {error}"))
-        .suggestion("start them by demo-app/stack/stack.sh start, which says what file to give: --real FILE")
+/// Reads where the real servers listen, from a file or by - from the environment.
+fn servers(text: &str) -> Result<Servers, String> {
+    let servers = if text == "-" { Servers::from_env() } else { Servers::from_file(Path::new(text)) };
+    servers.map_err(|error| format!("failed to {error}; demo-app/stack/stack.sh start writes such a file"))
 }
 
 /// Whether a text is a URL with a scheme and a host.
