@@ -167,6 +167,7 @@ impl Backends {
     }
 
     /// Makes real servers as good as new; the demo's own are.
+    #[cfg_attr(not(feature = "real"), expect(clippy::unused_async, reason = "only real servers are waited for"))]
     pub(crate) async fn empty(&self) -> Result<(), String> {
         self.built()?;
         #[cfg(feature = "real")]
