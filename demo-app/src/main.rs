@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use color_eyre::Section;
@@ -61,8 +61,9 @@ struct RunArgs {
     otlp_endpoint: String,
     /// Uses real servers of PostgreSQL and Redis: a file says where they listen, or else the environment,
     /// in the variables that `stack.sh env` prints.
-    #[arg(long, value_name = "FILE")]
-    real: Option<Option<PathBuf>>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-",
+        value_parser = servers)]
+    real: Option<Servers>,
     #[command(flatten)]
     play: PlayArgs,
     #[command(flatten)]
@@ -97,17 +98,22 @@ async fn run(args: RunArgs) -> Result<()> {
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = play.options(vec![program.into(), OsString::from("node")]);
     options.otlp_endpoint.clone_from(&args.otlp_endpoint);
-    options.backends = backends(args.real.as_ref())?;
+    options.backends = args.real.clone().map_or(Backends::Embedded, Backends::Real);
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
     let started = tokio::select! {
         started = Demo::start(options) => started,
         () = interrupt.heard() => return Ok(()),
     };
-    let demo =
-        started.map_err(failed).suggestion("look whether this machine still has free memory, processes and disk")?;
+    let demo = started
+        .map_err(|error| failed(&error))
+        .suggestion("look whether this machine still has free memory, processes and disk")?;
     let control = args.play.control.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let control = demo.open_control(control).await.map_err(failed).suggestion("try another --control, or none")?;
+    let control = demo
+        .open_control(control)
+        .await
+        .map_err(|error| failed(&error))
+        .suggestion("try another --control, or none")?;
     // Standard output is for the truth alone, where it goes there.
     let tell = if truth.as_ref().is_some_and(Truth::is_standard_output) { complain } else { say };
     tell(&introduction(&demo, &args, control));
@@ -117,8 +123,9 @@ async fn run(args: RunArgs) -> Result<()> {
         failed = write_truth(truth.as_mut(), lines) => return Err(failed),
     };
     let written = truth.as_mut().map_or(Ok(()), |truth| truth.write(&last.borrow()));
-    demo.stop().await.map_err(failed)?;
-    let report = played.map_err(failed).suggestion("run again; if it ends again, report the lines above")?;
+    demo.stop().await.map_err(|error| failed(&error))?;
+    let report =
+        played.map_err(|error| failed(&error)).suggestion("run again; if it ends again, report the lines above")?;
     if let Some(report) = report {
         tell(&report.to_string());
     }
@@ -145,7 +152,7 @@ fn play(args: &RunArgs) -> Result<Play> {
     }
 }
 
-fn failed(error: DemoError) -> Report {
+fn failed(error: &DemoError) -> Report {
     eyre!("failed to {error}")
 }
 
@@ -194,17 +201,10 @@ async fn write_truth(truth: Option<&mut Truth>, mut lines: watch::Receiver<Vec<T
     std::future::pending().await
 }
 
-/// Returns the servers that the stores are, as the command line says.
-fn backends(real: Option<&Option<PathBuf>>) -> Result<Backends> {
-    let servers = match real {
-        None => return Ok(Backends::Embedded),
-        Some(None) => Servers::from_env(),
-        Some(Some(file)) => Servers::from_file(file),
-    };
-    servers
-        .map(Backends::Real)
-        .map_err(|error| eyre!("failed to {error}"))
-        .suggestion("start them by demo-app/stack/stack.sh start, which says what file to give: --real FILE")
+/// Reads where the real servers listen, from a file or by - from the environment.
+fn servers(text: &str) -> Result<Servers, String> {
+    let servers = if text == "-" { Servers::from_env() } else { Servers::from_file(Path::new(text)) };
+    servers.map_err(|error| format!("failed to {error}; demo-app/stack/stack.sh start writes such a file"))
 }
 
 /// Whether a text is a URL with a scheme and a host.
@@ -230,17 +230,20 @@ fn introduction(demo: &Demo, args: &RunArgs, control: SocketAddr) -> String {
 
 /// Lists the faults, a line each.
 fn faults() -> String {
-    let mut text = format!("{:<18} {:>5}  {:<13} {:<6} {}\n", "fault", "phase", "tier", "wall", "what happens");
-    for fault in Fault::all() {
+    let head = ["fault", "phase", "tier", "wall", "what happens"].map(str::to_owned);
+    let lines = std::iter::once(head).chain(Fault::all().map(|fault| {
         let phase = fault.usual_phase();
         let truth = fault.truth(phase);
         let tier = truth.as_ref().map_or("none", |truth| &truth.tier);
         let walls = truth.as_ref().map(|truth| &truth.phase[..]).unwrap_or_default();
         let walls: Vec<String> = walls.iter().map(ToString::to_string).collect();
         let walls = if walls.is_empty() { "-".to_owned() } else { walls.join(",") };
-        text += &format!("{:<18} {:>5}  {tier:<13} {walls:<6} {}\n", fault.name(), phase.number(), fault.description());
-    }
-    text
+        [fault.name(), phase.to_string(), tier.to_owned(), walls, fault.description()]
+    }));
+    let columns = |[fault, phase, tier, walls, what]: [String; 5]| {
+        format!("{fault:<18} {phase:>5}  {tier:<13} {walls:<6} {what}")
+    };
+    lines.map(columns).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// Writes to standard output; a reader that is gone, as `head` soon is, ends nothing.

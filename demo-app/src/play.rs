@@ -91,7 +91,7 @@ struct SystemArgs {
 }
 
 /// How long a fault lasts, and how long all is well before, unless told.
-const USUAL_TIME: Duration = Duration::from_secs(60);
+const USUAL_TIME: Duration = Duration::from_mins(1);
 
 impl PlayArgs {
     /// The groups of flags that say what is played, for a host that can be told so in another way.

@@ -3,7 +3,7 @@
 # replicas that stream from it, and two Redis nodes. All of them listen on loopback, keep their
 # files in one folder, run as an unprivileged user, and are stopped by their process ids.
 #
-#   stack.sh start          starts what does not run, and says where it listens
+#   stack.sh start          starts what does not run; then: tiertop-demo run --real=FOLDER/env
 #   stack.sh env            prints the addresses, as `tiertop-demo run --real` reads them
 #   stack.sh status         says what runs
 #   stack.sh lag SECONDS    has the replicas apply changes this late; 0 for as they come

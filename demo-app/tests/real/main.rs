@@ -21,8 +21,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Starts a small demo of phase 3 that reports to `endpoint`.
 async fn demo(servers: &Servers, endpoint: &str) -> Demo {
+    demo_in(Phase::DATABASE_READS, servers, endpoint).await
+}
+
+async fn demo_in(phase: Phase, servers: &Servers, endpoint: &str) -> Demo {
     let program = env!("CARGO_BIN_EXE_tiertop-demo");
-    let mut options = DemoOptions::new(vec![OsString::from(program), OsString::from("node")], Phase::DATABASE_READS);
+    let mut options = DemoOptions::new(vec![OsString::from(program), OsString::from("node")], phase);
     endpoint.clone_into(&mut options.otlp_endpoint);
     options.load.items = 200;
     options.backends = Backends::Real(servers.clone());

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use http::{Method, StatusCode};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
+use tiertop_demo::Phase;
 
 use crate::client::Api;
 use crate::sink::{Attributes, Sink};
 use crate::stack::Stack;
-use crate::{demo, eventually};
+use crate::{demo, demo_in, eventually};
 
 fn is_at(attributes: &Attributes, address: SocketAddr) -> bool {
     attributes.get("server.address") == Some(&format!("\"{}\"", address.ip()))
@@ -40,11 +41,18 @@ async fn the_api_keeps_its_contract_and_the_spans_name_the_servers() {
         assert_eq!(api.get(id).await.0, StatusCode::OK);
     }
 
+    let upload = api.upload(7, &[255, 0, 1]).await;
+    let upload = eventually("the upload", async || api.processed(upload).await).await;
+    assert_eq!(upload["payload"], "/wAB");
+    let cookie = api.begin_session(5).await;
+    let who = api.fetch("/api/v1/session", &[("cookie", &cookie)]).await;
+    assert_eq!((who.status, who.json()), (StatusCode::OK, json!({ "user_id": 5 })));
+
     let list = "/api/v1/content?user_id=7";
     let newest = eventually("a list with the content", async || {
         let (status, list) = api.call(Method::GET, list, "").await;
         assert_eq!(status, StatusCode::OK, "{list}");
-        list["contents"].as_array()?.first().cloned().filter(|first| first["content_id"] == id)
+        list["contents"].as_array()?.first().cloned().filter(|first| first["content_id"] == upload["content_id"])
     })
     .await;
     assert_eq!(newest["metadata"]["user_id"], 7);
@@ -78,6 +86,22 @@ async fn the_api_keeps_its_contract_and_the_spans_name_the_servers() {
         assert!(calls("redis", address) > 0, "nothing was asked of {address}");
     }
     assert!(!spans.iter().any(|span| says(&span.attributes, "db.system.name", "sqlite")));
+}
+
+#[tokio::test]
+async fn without_a_cache_the_real_database_keeps_the_sessions() {
+    let (sink, endpoint) = Sink::start();
+    let stack = Stack::start().await;
+    let demo = demo_in(Phase::WEB_TIER, &stack.servers, &endpoint).await;
+    let api = Api::new(demo.front_address());
+    let cookie = api.begin_session(5).await;
+    let who = api.fetch("/api/v1/session", &[("cookie", &cookie)]).await;
+    assert_eq!((who.status, who.json()), (StatusCode::OK, json!({ "user_id": 5 })));
+    let nobody = api.fetch("/api/v1/session", &[("cookie", "session=unknown")]).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    demo.stop().await.unwrap();
+    let asked = "SELECT user_id FROM session WHERE id = $1";
+    assert!(sink.spans().iter().any(|span| says(&span.attributes, "db.query.text", asked)));
 }
 
 #[tokio::test]

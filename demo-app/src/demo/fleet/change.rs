@@ -113,7 +113,9 @@ impl Fleet {
         let outcome = self.settle_in(&started).await;
         if outcome.is_err() {
             // Of a node that has said why it cannot start, the end is near; of a silent one it is not.
-            started.iter().for_each(|(_, child)| child.give_up());
+            for (_, child) in &started {
+                child.give_up();
+            }
         }
         outcome
     }
@@ -139,8 +141,7 @@ impl Fleet {
             child.hear_ready().await?;
         }
         for (name, _) in started {
-            // First ready, then what is turned by now: what is turned from here on reaches it as well.
-            self.update(std::slice::from_ref(*name), |place| place.ready = true);
+            // What is turned from here on reaches it anyway: it has said that it serves.
             self.apply_standing(name).await?;
         }
         self.tell_peers().await;
@@ -178,7 +179,7 @@ impl Fleet {
         }
         self.update(&[name.to_owned()], |place| {
             place.child = Some(Arc::clone(&child));
-            (place.stopped, place.ready) = (false, false);
+            place.stopped = false;
         });
         Ok(child)
     }
