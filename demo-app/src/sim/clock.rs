@@ -79,7 +79,9 @@ impl Clock {
             tasks.futures.push(None);
         }
         let waker = Waker::from(Arc::new(Line { task: number, ready: Arc::clone(&self.0.ready) }));
-        tasks.futures[number] = Some(Task { future: Box::pin(future), waker });
+        // Inside a runtime, its locks would ask for a yield that only the runtime can grant.
+        let future = Box::pin(tokio::task::unconstrained(future));
+        tasks.futures[number] = Some(Task { future, waker });
         lock(&self.0.ready).push_back(number);
     }
 

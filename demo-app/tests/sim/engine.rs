@@ -26,6 +26,12 @@ fn the_same_seed_gives_the_same_telemetry_and_another_one_does_not() {
     assert!(first != play(&usual).exports);
 }
 
+#[tokio::test]
+async fn inside_a_runtime_it_is_the_same() {
+    let inside = play(&short(3)).report.counts;
+    assert!(inside.sent > 100 && inside.ok == inside.sent, "{inside:?}");
+}
+
 #[test]
 fn telemetry_comes_in_the_order_of_time_and_spans_leave_soon_after_they_end() {
     let exports = play(&short(5)).exports;

@@ -142,7 +142,7 @@ fn poison_messages_fail_again_and_again_and_end_as_dead_letters() {
     assert!(with.faulty().failed(WORKER, "") > 0.5);
     assert!(with.faulty().grown("queue.redeliveries") > 100.0);
     assert!(with.faulty().last("queue.depth content-dead-letters") > Some(50.0));
-    assert_eq!(without.faulty().grown("queue.redeliveries"), 0.0);
+    assert!(without.faulty().grown("queue.redeliveries") < 1.0);
     assert_eq!(without.faulty().last("queue.depth content-dead-letters"), Some(0.0));
 }
 
@@ -250,7 +250,7 @@ fn a_memory_leak_rises_towards_the_limit_and_the_process_dies_there() {
     let mut scenario = medium(Fault::MemoryLeak);
     scenario.settings.memory_limit_bytes = 64 << 20;
     let outcome = grows(&scenario, 2.0, |figures| figures.most("process.memory.usage").unwrap());
-    let limit = (64 << 20) as f64;
+    let limit = 67_108_864.0;
     assert!(outcome.faulty().most("process.memory.usage") < Some(limit));
     assert!(outcome.report.counts.failed > 0, "a dead process answers nobody");
     assert!(outcome.faulty().last("process.memory.usage") < Some(limit / 1.5), "its successor begins anew");

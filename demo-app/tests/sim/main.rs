@@ -1,5 +1,7 @@
 //! The simulation: what each fault does to the telemetry, and what its absence does not.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 mod engine;
 mod faults;
 
