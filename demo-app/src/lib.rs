@@ -29,6 +29,7 @@ mod real;
 pub mod scenario;
 mod service;
 mod settings;
+pub mod sim;
 mod store;
 mod telemetry;
 mod topology;

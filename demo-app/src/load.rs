@@ -20,7 +20,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use client::{Client, Outcome};
+use client::Client;
+pub(crate) use client::Outcome;
 pub use plan::{ClosedLoop, Curve, Dial, LoadPlan, READS_PER_USER};
 pub use report::{Latencies, LoadCounts, LoadReport, LoopKind};
 pub(crate) use schedule::{ASSETS, shares};

@@ -13,6 +13,7 @@ use tiertop_demo::fault::Fault;
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, Play, PlayArgs};
 use tiertop_demo::scenario::{Scenario, TruthLine};
+use tiertop_demo::sim::command::{self, VirtualArgs};
 use tiertop_demo::{Backends, Demo, DemoError, Servers};
 use tokio::sync::watch;
 
@@ -65,6 +66,8 @@ struct RunArgs {
     real: Option<Servers>,
     #[command(flatten)]
     play: PlayArgs,
+    #[command(flatten)]
+    simulation: VirtualArgs,
 }
 
 fn main() -> Result<()> {
@@ -88,6 +91,9 @@ async fn run(args: RunArgs) -> Result<()> {
             .suggestion("try --otlp-endpoint http://127.0.0.1:4317");
     }
     let play = play(&args)?;
+    if args.simulation.virtual_time {
+        return simulate(&args, play).await;
+    }
     let mut truth = args.truth.as_ref().map(open).transpose()?;
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = play.options(vec![program.into(), OsString::from("node")]);
@@ -124,6 +130,15 @@ async fn run(args: RunArgs) -> Result<()> {
         tell(&report.to_string());
     }
     written
+}
+
+/// Plays in virtual time: a model, of which no process is started.
+async fn simulate(args: &RunArgs, play: Play) -> Result<()> {
+    let duration = play.duration.ok_or_else(|| eyre!("virtual time ends with its scenario, and this one has no end"));
+    let scenario = Scenario { duration: duration.suggestion("say how long, such as --duration 5m")?, ..play.scenario };
+    command::run(&scenario, &args.simulation, &args.otlp_endpoint, args.truth.as_deref())
+        .await
+        .map_err(|error| eyre!("failed to {error}"))
 }
 
 /// Returns what is to be played: a file, or what the flags say.

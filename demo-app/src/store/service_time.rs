@@ -132,7 +132,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// Draws a service time: half the mean is certain, the other half exponential.
-fn sample(mean: Duration, random: &mut StdRng) -> Duration {
+pub(crate) fn sample(mean: Duration, random: &mut StdRng) -> Duration {
     let exponential: f64 = Exp1.sample(random);
     mean.mul_f64(0.5 + 0.5 * exponential)
 }
