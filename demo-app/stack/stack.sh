@@ -86,10 +86,15 @@ pid_file() {
     esac
 }
 
+# Whether a process runs; one that only waits to be collected by its parent does not.
+runs() {
+    kill -0 "$1" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null
+}
+
 # The process of a server, if it runs.
 pid_of() {
     local pid
-    pid=$(head -1 "$(pid_file "$1")" 2>/dev/null) && [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && echo "$pid"
+    pid=$(head -1 "$(pid_file "$1")" 2>/dev/null) && [ -n "$pid" ] && runs "$pid" && echo "$pid"
 }
 
 is_free() {
@@ -232,10 +237,10 @@ stop() {
         # SIGINT is PostgreSQL's fast shutdown, and ends Redis as well.
         kill -INT "$pid"
         for ((tries = 0; tries < 100; tries++)); do
-            kill -0 "$pid" 2>/dev/null || break
+            runs "$pid" || break
             sleep 0.1
         done
-        if kill -0 "$pid" 2>/dev/null; then
+        if runs "$pid"; then
             # SIGQUIT ends a PostgreSQL server and all of its processes at once.
             kill -QUIT "$pid"
             sleep 1
