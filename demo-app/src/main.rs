@@ -28,7 +28,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the service under load, in real time.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Lists the faults that can be played: where each is usually felt, and the truth of it.
     Faults,
     /// Runs one process of the service; started by the service itself.
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
         Command::Run(args) => {
             HookBuilder::default().display_env_section(false).install()?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(run(args))
+            runtime.block_on(run(*args))
         }
     }
 }
