@@ -364,6 +364,9 @@ impl Fault {
 }
 
 impl Effect {
+    /// The `service.version` that a deploy brings.
+    pub(crate) const NEXT_RELEASE: &str = concat!(env!("CARGO_PKG_VERSION"), ".1");
+
     /// Whether a system of a phase has what this changes.
     pub fn fits(&self, phase: Phase) -> bool {
         let app = |role: Role| role == Role::App && phase == Phase::SINGLE_BOX;

@@ -16,6 +16,7 @@
 //! it, a [`play::Play`] does both as the command line or a file says, and [`node::run`] is what the
 //! host's binary runs in the processes that the demo starts.
 
+mod autoscaling;
 mod backends;
 mod clients;
 mod demo;
