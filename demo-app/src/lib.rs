@@ -1,11 +1,14 @@
 //! The demo of tiertop: a content service with every tier a process of its own, and its load.
 //!
 //! ```text
-//! load -> load balancer -> web a, web b -> app a, app b -> cache
-//!                                                       -> replica, primary   (SQLite)
-//!                                                       -> object store
-//!                                                       -> queue -> worker -> object store, primary
+//! load -> edge -> load balancer -> web a, web b -> app a, app b -> cache a, cache b
+//!                                                               -> replica a, replica b      (SQLite)
+//!                                                               -> primary, with a standby
+//!                                                               -> object store, third party
+//!                                                               -> queue -> worker a, worker b
 //! ```
+//!
+//! That is phase 5; earlier phases of growth have less ([`Phase`]). [`sim`] is the same in virtual time.
 //!
 //! All processes listen on loopback at free ports. The embedded stores run in nodes of their own
 //! behind a socket, so that addresses, kills and pauses are real. The services instrument
@@ -16,6 +19,7 @@
 //! it, a [`play::Play`] does both as the command line or a file says, and [`node::run`] is what the
 //! host's binary runs in the processes that the demo starts.
 
+mod autoscaling;
 mod backends;
 mod clients;
 mod demo;

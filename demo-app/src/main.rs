@@ -33,7 +33,7 @@ enum Command {
     Faults,
     /// Runs one process of the service; started by the service itself.
     #[command(hide = true)]
-    Node(NodeArgs),
+    Node(Box<NodeArgs>),
 }
 
 /// How the control API is used, for those who ask for help.

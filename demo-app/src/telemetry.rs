@@ -11,6 +11,7 @@ pub(crate) mod instruments;
 pub(crate) mod process;
 pub(crate) mod sampling;
 pub(crate) mod spans;
+pub(crate) mod statements;
 pub(crate) mod workers;
 
 use std::env;

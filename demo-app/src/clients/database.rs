@@ -7,68 +7,13 @@ use crate::clients::pool::{Pool, Squeeze};
 use crate::clients::{Network, traced};
 use crate::store::database::{Content, Reply, Request};
 use crate::telemetry::instruments::DatabaseClient;
-use crate::telemetry::spans::{self, Statement};
+use crate::telemetry::spans;
+use crate::telemetry::statements::{self, Statement};
 use crate::topology::Role;
 use crate::wire::WireError;
 
 /// Longest wait for a replica: after that the primary is asked.
 const REPLICA_PATIENCE: Duration = Duration::from_secs(1);
-
-/// The table of contents.
-const CONTENTS: &str = "user_content";
-
-/// The table of sessions.
-const SESSIONS: &str = "session";
-
-const SELECT: Statement = Statement {
-    table: CONTENTS,
-    operation: "SELECT",
-    summary: "SELECT user_content",
-    text: "SELECT id, user_id, content_metadata, asset_url, created_at FROM user_content WHERE id = ?",
-};
-
-const LIST: Statement = Statement {
-    table: CONTENTS,
-    operation: "SELECT",
-    summary: "SELECT user_content by user",
-    text: "SELECT id, user_id, content_metadata, asset_url, created_at FROM user_content
-           WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT 20",
-};
-
-const INSERT: Statement = Statement {
-    table: CONTENTS,
-    operation: "INSERT",
-    summary: "INSERT user_content",
-    text: "INSERT INTO user_content (user_id) VALUES (?)",
-};
-
-const UPDATE: Statement = Statement {
-    table: CONTENTS,
-    operation: "UPDATE",
-    summary: "UPDATE user_content",
-    text: "UPDATE user_content SET content_metadata = ?, asset_url = ? WHERE id = ?",
-};
-
-const DELETE: Statement = Statement {
-    table: CONTENTS,
-    operation: "DELETE",
-    summary: "DELETE user_content",
-    text: "DELETE FROM user_content WHERE id = ?",
-};
-
-const PUT_SESSION: Statement = Statement {
-    table: SESSIONS,
-    operation: "INSERT",
-    summary: "INSERT session",
-    text: "INSERT INTO session (id, user_id) VALUES (?, ?)",
-};
-
-const GET_SESSION: Statement = Statement {
-    table: SESSIONS,
-    operation: "SELECT",
-    summary: "SELECT session",
-    text: "SELECT user_id FROM session WHERE id = ?",
-};
 
 pub(crate) struct Database {
     pool: Pool,
@@ -100,7 +45,7 @@ impl Database {
 
     /// Returns the row of a content.
     pub(crate) async fn select(&self, id: i64) -> Result<Option<Content>, WireError> {
-        match self.call(SELECT, Request::Select { id }).await? {
+        match self.call(statements::SELECT, Request::Select { id }).await? {
             Reply::Row(row) => Ok(row),
             other => Err(unexpected(&other)),
         }
@@ -108,7 +53,7 @@ impl Database {
 
     /// Returns the newest contents of a user, newest first.
     pub(crate) async fn list(&self, user_id: i64) -> Result<Vec<Content>, WireError> {
-        match self.call(LIST, Request::List { user_id }).await? {
+        match self.call(statements::LIST, Request::List { user_id }).await? {
             Reply::Rows(rows) => Ok(rows),
             other => Err(unexpected(&other)),
         }
@@ -116,7 +61,7 @@ impl Database {
 
     /// Inserts a content that is still to be processed and returns its id.
     pub(crate) async fn insert(&self, user_id: i64) -> Result<i64, WireError> {
-        match self.call(INSERT, Request::Insert { user_id }).await? {
+        match self.call(statements::INSERT, Request::Insert { user_id }).await? {
             Reply::Inserted { id } => Ok(id),
             other => Err(unexpected(&other)),
         }
@@ -124,22 +69,22 @@ impl Database {
 
     /// Records that a content was processed.
     pub(crate) async fn update(&self, id: i64, metadata: String, asset_url: String) -> Result<(), WireError> {
-        self.call(UPDATE, Request::Update { id, metadata, asset_url }).await.map(|_| ())
+        self.call(statements::UPDATE, Request::Update { id, metadata, asset_url }).await.map(|_| ())
     }
 
     /// Deletes a content.
     pub(crate) async fn delete(&self, id: i64) -> Result<(), WireError> {
-        self.call(DELETE, Request::Delete { id }).await.map(|_| ())
+        self.call(statements::DELETE, Request::Delete { id }).await.map(|_| ())
     }
 
     /// Remembers who a session belongs to.
     pub(crate) async fn put_session(&self, id: String, user_id: i64) -> Result<(), WireError> {
-        self.call(PUT_SESSION, Request::PutSession { id, user_id }).await.map(|_| ())
+        self.call(statements::PUT_SESSION, Request::PutSession { id, user_id }).await.map(|_| ())
     }
 
     /// Returns who a session belongs to, if there is such a session.
     pub(crate) async fn session(&self, id: String) -> Result<Option<i64>, WireError> {
-        match self.call(GET_SESSION, Request::GetSession { id }).await? {
+        match self.call(statements::GET_SESSION, Request::GetSession { id }).await? {
             Reply::Session { user_id } => Ok(user_id),
             other => Err(unexpected(&other)),
         }

@@ -12,9 +12,10 @@ use crate::sim::measures::{Labels, Measure};
 use crate::sim::names;
 use crate::sim::processing;
 use crate::sim::queue::Job;
-use crate::sim::statements::{self, Reply, Statement, Work};
+use crate::sim::statements::{Reply, Work};
 use crate::sim::wire::CallError;
 use crate::sim::world::World;
+use crate::telemetry::statements::{self, Statement};
 use crate::topology::Role;
 
 /// Values over this are not kept in the application's own memory: 8 KiB, as in the real one.

@@ -14,10 +14,11 @@ use crate::sim::part::Clients;
 use crate::sim::pool::Pool;
 use crate::sim::queue::{Job, Message};
 use crate::sim::spans::{Context, OpenSpan};
-use crate::sim::statements::{self, Reply, Statement, Work};
+use crate::sim::statements::{Reply, Work, serve};
 use crate::sim::stores;
 use crate::sim::wire::{CALL_TIMEOUT, CallError};
 use crate::sim::world::World;
+use crate::telemetry::statements::Statement;
 use crate::topology::Role;
 
 /// Longest wait for a cache node, and for a replica, as in the real clients.
@@ -151,7 +152,7 @@ impl Caller {
             )
         };
         let attributes = || with(&labels(), [text("db.query.text", statement.text)]);
-        let serving = statements::serve(Rc::clone(&self.world), Rc::clone(to), work);
+        let serving = serve(Rc::clone(&self.world), Rc::clone(to), work);
         let result = self.traced(SpanKind::Client, statement.summary, attributes, to, pool.patience, serving).await;
         let result = result.and_then(|reply| reply.map_err(CallError::Refused));
         self.measure_operation(statement.summary, "", to, since, result.as_ref().err().copied(), labels);

@@ -40,7 +40,8 @@ pub struct VirtualArgs {
 pub enum Format {
     /// A line of OTLP as JSON for each request.
     Json,
-    /// OTLP as protobuf, each request behind its kind and its length.
+    /// OTLP as protobuf, each request behind its length in four bytes, as the Collector writes it. What a
+    /// request is, traces or metrics, its content tells.
     Proto,
 }
 
@@ -192,12 +193,11 @@ pub fn write_json(out: &mut impl Write, export: &Export) -> io::Result<()> {
 }
 
 fn write_proto(out: &mut impl Write, export: &Export) -> io::Result<()> {
-    let (kind, message) = match export {
-        Export::Traces { request, .. } => (1, request.encode_to_vec()),
-        Export::Metrics { request, .. } => (2, request.encode_to_vec()),
+    let message = match export {
+        Export::Traces { request, .. } => request.encode_to_vec(),
+        Export::Metrics { request, .. } => request.encode_to_vec(),
     };
     let length = u32::try_from(message.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    out.write_all(&[kind])?;
     out.write_all(&length.to_be_bytes())?;
     out.write_all(&message)
 }

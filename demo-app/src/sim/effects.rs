@@ -20,9 +20,6 @@ const SLICE: Duration = Duration::from_millis(20);
 /// How often memory is taken.
 const LEAK_PACE: Duration = Duration::from_millis(200);
 
-/// The version that a deploy brings.
-const NEXT_VERSION: &str = "0.2.0";
-
 /// Most applications that there can be.
 const MOST_SEATS: usize = 26;
 
@@ -184,7 +181,7 @@ impl Lasting {
             }
         };
         let (world, clock) = (Rc::clone(&self.world), self.world.ground.clock.clone());
-        clock.spawn(replace(Rc::clone(&world), seats.clone(), NEXT_VERSION, slower));
+        clock.spawn(replace(Rc::clone(&world), seats.clone(), Effect::NEXT_RELEASE, slower));
         Box::new(move || clock.spawn(replace(world, seats, VERSION, Duration::ZERO)))
     }
 

@@ -2,8 +2,9 @@
 
 use crate::sim::clients::Caller;
 use crate::sim::queue::Job;
-use crate::sim::statements::{self, Work};
+use crate::sim::statements::Work;
 use crate::sim::wire::CallError;
+use crate::telemetry::statements;
 
 /// Returns the key of a content's payload.
 pub(super) fn object_key(content_id: i64) -> String {

@@ -11,65 +11,6 @@ use crate::sim::servers::Counted;
 use crate::sim::world::World;
 use crate::topology::Role;
 
-/// A statement, as database spans describe it.
-#[derive(Debug)]
-pub(super) struct Statement {
-    pub(super) table: &'static str,
-    pub(super) operation: &'static str,
-    pub(super) summary: &'static str,
-    pub(super) text: &'static str,
-}
-
-pub(super) static SELECT: Statement = Statement {
-    table: "user_content",
-    operation: "SELECT",
-    summary: "SELECT user_content",
-    text: "SELECT id, user_id, content_metadata, asset_url, created_at FROM user_content WHERE id = ?",
-};
-
-pub(super) static LIST: Statement = Statement {
-    table: "user_content",
-    operation: "SELECT",
-    summary: "SELECT user_content by user",
-    text: "SELECT id, user_id, content_metadata, asset_url, created_at FROM user_content
-           WHERE user_id = ? ORDER BY created_at DESC, id DESC LIMIT 20",
-};
-
-pub(super) static INSERT: Statement = Statement {
-    table: "user_content",
-    operation: "INSERT",
-    summary: "INSERT user_content",
-    text: "INSERT INTO user_content (user_id) VALUES (?)",
-};
-
-pub(super) static UPDATE: Statement = Statement {
-    table: "user_content",
-    operation: "UPDATE",
-    summary: "UPDATE user_content",
-    text: "UPDATE user_content SET content_metadata = ?, asset_url = ? WHERE id = ?",
-};
-
-pub(super) static DELETE: Statement = Statement {
-    table: "user_content",
-    operation: "DELETE",
-    summary: "DELETE user_content",
-    text: "DELETE FROM user_content WHERE id = ?",
-};
-
-pub(super) static PUT_SESSION: Statement = Statement {
-    table: "session",
-    operation: "INSERT",
-    summary: "INSERT session",
-    text: "INSERT INTO session (id, user_id) VALUES (?, ?)",
-};
-
-pub(super) static GET_SESSION: Statement = Statement {
-    table: "session",
-    operation: "SELECT",
-    summary: "SELECT session",
-    text: "SELECT user_id FROM session WHERE id = ?",
-};
-
 /// What a database is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {

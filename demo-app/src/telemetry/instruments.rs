@@ -9,7 +9,8 @@ use opentelemetry::metrics::{Counter, Histogram, UpDownCounter};
 use opentelemetry::{KeyValue, global};
 
 use crate::telemetry::attributes;
-use crate::telemetry::spans::{Statement, method_name};
+use crate::telemetry::spans::method_name;
+use crate::telemetry::statements::Statement;
 
 /// Bucket bounds that the conventions advise for HTTP and messaging, in seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];

@@ -12,16 +12,8 @@ use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::backends;
+use crate::telemetry::statements::Statement;
 use crate::telemetry::{attributes, context};
-
-/// A statement, as database spans describe it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Statement {
-    pub(crate) table: &'static str,
-    pub(crate) operation: &'static str,
-    pub(crate) summary: &'static str,
-    pub(crate) text: &'static str,
-}
 
 /// The SERVER span of a request that came in at `address`.
 pub(crate) fn server(

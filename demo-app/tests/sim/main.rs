@@ -28,7 +28,7 @@ pub(crate) const LASTING: Duration = Duration::from_secs(15);
 const EDGE: Duration = Duration::from_secs(3);
 
 /// When simulations begin: the first second of 2026.
-pub(crate) const START: Duration = Duration::from_secs(1_767_225_600);
+pub(crate) const START: Duration = Duration::from_hours(490_896);
 
 /// What came of a simulated scenario.
 pub(crate) struct Outcome {

@@ -13,9 +13,6 @@ use crate::fault::Effect;
 use crate::node::Control;
 use crate::topology::Role;
 
-/// The version that a deploy brings.
-const NEXT_RELEASE: &str = concat!(env!("CARGO_PKG_VERSION"), ".1");
-
 /// How often a wave moves the load.
 const WAVE_STEP: Duration = Duration::from_millis(250);
 
@@ -86,7 +83,7 @@ async fn poison(fleet: &Fleet, per_second: f64, stopped: &mut Stopped) -> Result
 /// Replaces instances by the next version, one after the other.
 async fn deploy(fleet: &Fleet, names: &[String], slower: Duration, stopped: &mut Stopped) -> Result<(), DemoError> {
     for name in names {
-        fleet.replace(name, Some(NEXT_RELEASE), slower).await?;
+        fleet.replace(name, Some(Effect::NEXT_RELEASE), slower).await?;
         if !wait(stopped, Duration::ZERO).await {
             break;
         }
