@@ -6,10 +6,9 @@ use super::compare::{Comparison, Pair, Part, Share, Spot};
 use super::cover::Covered;
 use super::signals::Signals;
 use super::table::Sign;
-use crate::classify::Act;
+use crate::classify::{Act, PeerClass};
 use crate::engine::naming::TierName;
-use crate::tier::TierKind;
-use crate::traces::Traces;
+use crate::traces::{Key, Place, Traces};
 
 /// Requests under which their number says nothing of the load: a capture may be a sample.
 const COUNTED: usize = 200;
@@ -100,25 +99,35 @@ fn more_requests(scene: &Scene<'_>) -> bool {
     before.len() >= COUNTED && after.len() >= COUNTED && rate(after) >= 1.8 * rate(before)
 }
 
-/// Reads of the stores behind a cache for each read of the cache, before and now, if they became more.
+/// Store reads for each cache read, in requests that ask a cache, before and now, if they became more.
 pub(super) fn cache_misses(scene: &Scene<'_>) -> Option<(f64, f64)> {
-    let mut reads = [(0, 0), (0, 0)];
-    for pair in scene.comparison.pairs.iter().filter(|pair| pair.act == Some(Act::Read)) {
-        let Spot::At(tier) = pair.spot else { continue };
-        let of = match scene.tiers[tier].kind {
-            TierKind::Cache => &mut reads[0],
-            TierKind::DbPrimary | TierKind::DbReplica | TierKind::Nosql | TierKind::ObjectStore => &mut reads[1],
-            _ => continue,
+    let (before, after) = (lookups(scene.traces, scene.before), lookups(scene.traces, scene.after));
+    let per_lookup = |(cache, stores): (usize, usize)| stores as f64 / cache as f64;
+    let more = after.1 as f64 > 1.5 * per_lookup(before) * after.0 as f64 + 5.0;
+    (before.0 > 0 && after.0 > 0 && more).then(|| (per_lookup(before), per_lookup(after)))
+}
+
+/// Reads of caches, and of stores in the same requests.
+fn lookups(traces: &Traces, part: &Part<'_>) -> (usize, usize) {
+    let (mut cache, mut stores) = (0, 0);
+    for request in part.requests.visits.chunk_by(|one, other| one.request == other.request) {
+        if !part.chosen[request[0].request as usize] {
+            continue;
+        }
+        let reads = |of: fn(PeerClass) -> bool| {
+            let classes = request.iter().filter_map(|visit| match part.requests.keys[visit.key as usize] {
+                Key { place: Place::At(party), act: Some(Act::Read), .. } => traces.peer_class(party),
+                _ => None,
+            });
+            classes.filter(|class| of(*class)).count()
         };
-        of.0 += pair.before.charged_ms.len();
-        of.1 += pair.after.charged_ms.len();
+        let of_cache = reads(|class| class == PeerClass::Cache);
+        if of_cache > 0 {
+            cache += of_cache;
+            stores += reads(|class| matches!(class, PeerClass::Database | PeerClass::Nosql | PeerClass::ObjectStore));
+        }
     }
-    let [cache, stores] = reads;
-    let misses = (stores.0 as f64 / cache.0 as f64, stores.1 as f64 / cache.1 as f64);
-    let as_often = cache.1 as f64 / scene.comparison.requests.1 as f64
-        >= 0.5 * cache.0 as f64 / scene.comparison.requests.0 as f64;
-    let more = stores.1 as f64 > 1.5 * misses.0 * cache.1 as f64 + 5.0;
-    (cache.0 > 0 && cache.1 > 0 && as_often && more).then_some(misses)
+    (cache, stores)
 }
 
 /// A zone in which the tier worked before and does not now.
