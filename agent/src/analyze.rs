@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tiertop_core::config::Config;
-use tiertop_core::diagnosis::{Question, Report, Signals, diagnose};
+use tiertop_core::diagnosis::{Question, ReadCounts, Report, Signals, diagnose};
 use tiertop_core::engine::naming::{Party, TierName};
 use tiertop_core::traces::{Capture, Traces};
 
@@ -30,21 +30,10 @@ pub struct AnalyzeOptions {
     pub trace_bytes: usize,
 }
 
-/// What was read of all files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Read {
-    /// Spans that were accepted.
-    pub spans: u64,
-    /// Metric points that were accepted.
-    pub points: u64,
-    /// Spans and points that were refused as invalid.
-    pub refused: u64,
-}
-
 /// Reads the files and judges what they say.
-pub fn analyze(options: &AnalyzeOptions) -> Result<(Report, Read), CaptureError> {
+pub fn analyze(options: &AnalyzeOptions) -> Result<Report, CaptureError> {
     let mut traces = Traces::new(options.trace_bytes);
-    let mut read = Read::default();
+    let mut read = ReadCounts::default();
     let mut pass = |files: &[PathBuf], capture| -> Result<(BTreeMap<Party, TierName>, Signals), CaptureError> {
         let mut time = FileTime::new(options.config.clone());
         for file in files {
@@ -70,5 +59,5 @@ pub fn analyze(options: &AnalyzeOptions) -> Result<(Report, Read), CaptureError>
         names: &names,
         signals: (&usual, &now),
     };
-    Ok((diagnose(question), read))
+    Ok(Report { read, ..diagnose(question) })
 }

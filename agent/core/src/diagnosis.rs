@@ -29,7 +29,9 @@ use compare::{Comparison, Part, Spot};
 use cover::Covered;
 use signs::{Scene, Symptom};
 
-pub use report::{Alternative, REPORT_VERSION, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict};
+pub use report::{
+    Alternative, REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict,
+};
 pub use signals::{Course, Signals};
 pub use table::{CLASSES, Class, Sign};
 

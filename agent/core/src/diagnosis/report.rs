@@ -30,8 +30,21 @@ pub struct Report {
     pub usual_ms: Option<f64>,
     /// By how much the average request takes longer, milliseconds, route by route.
     pub excess_ms: Option<f64>,
-    /// What the captures held.
+    /// What the capture held.
     pub traces: TraceCounts,
+    /// What was read of all files.
+    pub read: ReadCounts,
+}
+
+/// What was read, the baseline included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReadCounts {
+    /// Spans that were accepted.
+    pub spans: u64,
+    /// Metric points that were accepted.
+    pub points: u64,
+    /// Spans and points that were refused as invalid.
+    pub refused: u64,
 }
 
 /// A stretch of requests.
