@@ -25,6 +25,8 @@ const STEP: usize = 256 << 10;
 /// Longest line, message or object: as much as one may hold in memory without surprise, 2 GiB.
 const LONGEST: u64 = 2 << 30;
 
+/// The byte that a message begins with: the key of its field 1. As a length it would be over 160 MiB.
+const FIELD_ONE: u8 = 0x0a;
 /// The bytes that gzip begins with.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 /// The bytes that zstd begins with.
@@ -53,18 +55,26 @@ fn read_any(mut bytes: impl BufRead, take: &mut impl FnMut(Decoded)) -> Result<u
 fn read_plain(mut bytes: impl BufRead, take: &mut impl FnMut(Decoded)) -> Result<u64, Trouble> {
     let limits = Limits::default();
     let begin = bytes.fill_buf().map_err(Trouble::Read)?;
-    match begin.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => Ok(0),
-        Some(b'{') => json::read(bytes, &limits, take),
-        // A message begins with the key of its field 1; as a length that would be over 160 MiB.
-        Some(0x0a) if begin[0] == 0x0a => {
-            let mut message = Vec::new();
-            bytes.take(LONGEST + 1).read_to_end(&mut message).map_err(Trouble::Read)?;
-            if message.len() as u64 > LONGEST {
-                return Err(Trouble::TooLong { offset: 0 });
-            }
-            protobuf::message(&message, 0, &limits, take)
-        }
-        Some(_) => protobuf::frames(bytes, &limits, take),
+    if begin.trim_ascii_start().is_empty() && begin.len() < STEP {
+        return if begin.is_empty() { Ok(0) } else { Err(Trouble::Empty) };
     }
+    if is_json(begin) {
+        return json::read(bytes, &limits, take);
+    }
+    if begin[0] != FIELD_ONE {
+        return protobuf::frames(bytes, &limits, take);
+    }
+    let mut message = Vec::new();
+    bytes.take(LONGEST + 1).read_to_end(&mut message).map_err(Trouble::Read)?;
+    if message.len() as u64 > LONGEST {
+        return Err(Trouble::TooLong { offset: 0 });
+    }
+    protobuf::message(&message, 0, &limits, take)
+}
+
+/// Whether bytes begin an object. A message may begin with what looks like a line's end and a brace: then
+/// the name of a field must follow.
+fn is_json(begin: &[u8]) -> bool {
+    let Some(inside) = begin.trim_ascii_start().strip_prefix(b"{") else { return false };
+    begin[0] != FIELD_ONE || inside.trim_ascii_start().starts_with(b"\"resource")
 }

@@ -29,9 +29,7 @@ use compare::{Comparison, Part, Spot};
 use cover::Covered;
 use signs::{Scene, Symptom};
 
-pub use report::{
-    Alternative, REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict,
-};
+pub use report::{Alternative, REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict};
 pub use signals::{Course, Signals};
 pub use table::{CLASSES, Class, Sign};
 
@@ -260,10 +258,7 @@ fn verdict(
         explained_share: Some(explained),
         alternatives: others
             .take(ALTERNATIVES)
-            .map(|other| Alternative {
-                tier: (&scene.tiers[other.tier]).into(),
-                explained_share: share(other.score),
-            })
+            .map(|other| Alternative { tier: (&scene.tiers[other.tier]).into(), explained_share: share(other.score) })
             .collect(),
         onset: stretch(scene.after).from_unix_ms,
         evidence: evidence::evidence(scene, covered, symptom),

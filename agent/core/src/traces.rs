@@ -150,22 +150,21 @@ impl Traces {
     pub fn take(&mut self, batch: &Batch, capture: Capture) {
         let shapes = self.book.shapes(batch);
         for span in &batch.spans {
-            if !self.keeps(span.trace) {
-                continue;
-            }
-            if self.spans.len() >= self.ceiling {
-                self.one_in *= 2;
-                let one_in = self.one_in;
-                self.spans.retain(|kept| is_sampled(kept.trace, one_in));
-            }
             let shape = shapes[span.shape as usize];
             let (trace, id, parent) = (span.trace, span.id, span.parent);
-            self.spans.push(Kept { trace, id, parent, start: span.start, end: span.end, shape, capture });
+            self.keep(Kept { trace, id, parent, start: span.start, end: span.end, shape, capture });
         }
     }
 
-    fn keeps(&self, trace: TraceId) -> bool {
-        is_sampled(trace, self.one_in)
+    fn keep(&mut self, span: Kept) {
+        if self.spans.len() >= self.ceiling {
+            self.one_in *= 2;
+            let one_in = self.one_in;
+            self.spans.retain(|kept| is_sampled(kept.trace, one_in));
+        }
+        if is_sampled(span.trace, self.one_in) {
+            self.spans.push(span);
+        }
     }
 
     /// One trace in so many was kept.

@@ -24,6 +24,9 @@ const HELD: usize = 2_000_000;
 /// to be sure of an address with little traffic.
 const SETTLING_S: u64 = 35;
 
+/// Seconds after the last telemetry in which signals still speak of it.
+const REPORTED_S: u64 = 2;
+
 /// See the module's text.
 pub(super) struct FileTime {
     config: Config,
@@ -58,7 +61,7 @@ impl FileTime {
             self.release();
         }
         let Some((engine, now)) = &mut self.engine else { return (BTreeMap::new(), self.signals) };
-        pass(engine, now, SETTLING_S, &mut self.signals);
+        settle(engine, now, &mut self.signals);
         (engine.tier_names(), self.signals)
     }
 
@@ -70,7 +73,7 @@ impl FileTime {
         let (engine, now) = self.engine.get_or_insert_with(begin);
         let ahead = arrival.nanos_since(*now) / NANOS_PER_SECOND;
         if ahead > 2 * SETTLING_S {
-            pass(engine, now, SETTLING_S, &mut self.signals);
+            settle(engine, now, &mut self.signals);
             *now = arrival;
         } else {
             pass(engine, now, ahead, &mut self.signals);
@@ -80,6 +83,12 @@ impl FileTime {
             engine.handle(&batch, *now);
         }
     }
+}
+
+/// Lets the seconds pass that it takes to learn roles. What is worked out from silence is no signal.
+fn settle(engine: &mut Engine, now: &mut UnixNanos, signals: &mut Signals) {
+    pass(engine, now, REPORTED_S, signals);
+    pass(engine, now, SETTLING_S - REPORTED_S, &mut Signals::default());
 }
 
 /// Lets seconds pass.

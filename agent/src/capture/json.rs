@@ -6,11 +6,7 @@ use super::{LONGEST, Trouble};
 use crate::decode::{self, DecodeError, Decoded, Limits};
 
 /// Reads objects up to the end. Returns how many requests they held.
-pub(super) fn read(
-    mut bytes: impl BufRead,
-    limits: &Limits,
-    take: &mut impl FnMut(Decoded),
-) -> Result<u64, Trouble> {
+pub(super) fn read(mut bytes: impl BufRead, limits: &Limits, take: &mut impl FnMut(Decoded)) -> Result<u64, Trouble> {
     let (mut count, mut offset) = (0, 0);
     let mut line = Vec::new();
     for number in 1.. {

@@ -10,11 +10,7 @@ use crate::wire::Fields;
 const PIECE: usize = 1 << 20;
 
 /// Reads messages that each have their length before them, big-endian in four bytes.
-pub(super) fn frames(
-    mut bytes: impl BufRead,
-    limits: &Limits,
-    take: &mut impl FnMut(Decoded),
-) -> Result<u64, Trouble> {
+pub(super) fn frames(mut bytes: impl BufRead, limits: &Limits, take: &mut impl FnMut(Decoded)) -> Result<u64, Trouble> {
     let (mut count, mut offset) = (0, 0_u64);
     let mut frame = Vec::new();
     loop {

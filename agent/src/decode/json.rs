@@ -6,9 +6,7 @@
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
 };
-use opentelemetry_proto::tonic::{
-    logs::v1::ResourceLogs, metrics::v1::ResourceMetrics, trace::v1::ResourceSpans,
-};
+use opentelemetry_proto::tonic::{logs::v1::ResourceLogs, metrics::v1::ResourceMetrics, trace::v1::ResourceSpans};
 use prost::Message;
 use serde::Deserialize;
 
@@ -26,12 +24,12 @@ struct AnyRequest {
 /// The requests that a JSON object is, as protobuf; none if it is not OTLP's.
 pub(super) fn any_to_protobuf(body: &[u8]) -> Result<Vec<(Signal, Vec<u8>)>, serde_json::Error> {
     let any: AnyRequest = serde_json::from_slice(body)?;
-    let spans = any.resource_spans.map(|resource_spans| {
-        (Signal::Traces, ExportTraceServiceRequest { resource_spans }.encode_to_vec())
-    });
-    let metrics = any.resource_metrics.map(|resource_metrics| {
-        (Signal::Metrics, ExportMetricsServiceRequest { resource_metrics }.encode_to_vec())
-    });
+    let spans = any
+        .resource_spans
+        .map(|resource_spans| (Signal::Traces, ExportTraceServiceRequest { resource_spans }.encode_to_vec()));
+    let metrics = any
+        .resource_metrics
+        .map(|resource_metrics| (Signal::Metrics, ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()));
     let logs = any
         .resource_logs
         .map(|resource_logs| (Signal::Logs, ExportLogsServiceRequest { resource_logs }.encode_to_vec()));

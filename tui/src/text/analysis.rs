@@ -44,8 +44,9 @@ fn verdict_lines(verdict: &Verdict, text: &mut String) {
         line!(text, "  wall of phase {} {}", phase.number(), phase.name());
     }
     let others = verdict.alternatives.iter();
-    let others: Vec<String> =
-        others.map(|other| format!("{} {}", words::tier_name(&other.tier.id), percent(other.explained_share))).collect();
+    let others: Vec<String> = others
+        .map(|other| format!("{} {}", words::tier_name(&other.tier.id), percent(other.explained_share)))
+        .collect();
     if !others.is_empty() {
         line!(text, "  else      {}", others.join(", "));
     }
@@ -60,7 +61,11 @@ fn tiers(report: &Report, text: &mut String) {
         let numbers: String = numbers.into_iter().map(|cell| fit(cell, 9, Align::Right)).collect();
         format!("{}{numbers}", fit(name, 46, Align::Left))
     };
-    line!(text, "\n{}", row(["time on the critical path, of each request", "visits", "usual", "now", "share", "gap", "err"]));
+    line!(
+        text,
+        "\n{}",
+        row(["time on the critical path, of each request", "visits", "usual", "now", "share", "gap", "err"])
+    );
     for charge in &report.tiers {
         line!(text, "{}", row(cells(charge).each_ref().map(String::as_str)));
     }

@@ -170,13 +170,18 @@ impl Pairs {
         depth: &mut [(f64, f64)],
         side: impl Fn(&mut Pair) -> &mut Seen,
     ) {
-        let places: Vec<usize> = part.requests.keys.iter().map(|key| {
-            let spot = match key.place {
-                Place::At(party) => Spot::At(tier_of[&party]),
-                Place::Gap(from, to) => Spot::Gap(tier_of[&from], tier_of[&to]),
-            };
-            self.place((spot, key.operation, key.act))
-        }).collect();
+        let places: Vec<usize> = part
+            .requests
+            .keys
+            .iter()
+            .map(|key| {
+                let spot = match key.place {
+                    Place::At(party) => Spot::At(tier_of[&party]),
+                    Place::Gap(from, to) => Spot::Gap(tier_of[&from], tier_of[&to]),
+                };
+                self.place((spot, key.operation, key.act))
+            })
+            .collect();
         for visit in part.requests.visits.iter().filter(|visit| part.chosen[visit.request as usize]) {
             let pair = &mut self.list[places[visit.key as usize]];
             if let Spot::At(tier) = pair.spot {
@@ -224,7 +229,7 @@ fn judge(pair: &mut Pair, requests: (usize, usize)) {
     let enough = pair.before.charged_ms.len().min(pair.after.charged_ms.len()) >= LEAST_VISITS;
     if enough {
         pair.excess_ms = (pair.mean_ms - pair.usual_ms) * rate;
-        pair.slower = pair.excess_ms > 0.0 
+        pair.slower = pair.excess_ms > 0.0
             && is_slower(&pair.before.charged_ms, &pair.after.charged_ms, pair.usual_ms, pair.mean_ms);
     }
     let count = pair.after.charged_ms.len() as f64;

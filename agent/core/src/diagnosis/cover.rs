@@ -30,9 +30,9 @@ pub(super) fn cover(pairs: &[Pair], depth: &[f64], weight: impl Fn(&Pair) -> f64
         let scores: Vec<Covered> = (0..depth.len()).map(|tier| score(tier, &open)).collect();
         let most = scores.iter().map(|covered| covered.score).fold(0.0, f64::max);
         let near = scores.into_iter().filter(|covered| covered.score >= NEARLY * most && covered.score > 0.0);
-        let Some(best) = near.max_by(|one, other| {
-            depth[one.tier].total_cmp(&depth[other.tier]).then(one.score.total_cmp(&other.score))
-        }) else {
+        let Some(best) = near
+            .max_by(|one, other| depth[one.tier].total_cmp(&depth[other.tier]).then(one.score.total_cmp(&other.score)))
+        else {
             break;
         };
         open.retain(|(spot, _)| !spot.touches(best.tier));

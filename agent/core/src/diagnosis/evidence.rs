@@ -29,11 +29,8 @@ pub(super) fn evidence(scene: &Scene<'_>, covered: Covered, symptom: Symptom) ->
         Symptom::Slower => pair.weight_ms(),
         Symptom::Failing => pair.failures,
     };
-    let mut shifted: Vec<&Pair> = comparison
-        .pairs
-        .iter()
-        .filter(|pair| pair.spot.touches(covered.tier) && weight(pair) > 0.0)
-        .collect();
+    let mut shifted: Vec<&Pair> =
+        comparison.pairs.iter().filter(|pair| pair.spot.touches(covered.tier) && weight(pair) > 0.0).collect();
     shifted.sort_by(|one, other| weight(other).total_cmp(&weight(one)));
     lines.extend(shifted.iter().take(TOLD).map(|pair| told(scene, pair, symptom)));
     if let Some((usual, now)) = cache_misses(scene) {

@@ -36,13 +36,11 @@ pub(super) enum Symptom {
 pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BTreeSet<Sign> {
     let tier = covered.tier;
     let own: Vec<&Pair> = scene.comparison.pairs.iter().filter(|pair| pair.spot == Spot::At(tier)).collect();
-    let known: Vec<&Pair> = own
-        .iter()
-        .copied()
-        .filter(|pair| pair.before.charged_ms.len().min(pair.after.charged_ms.len()) >= 3)
-        .collect();
+    let known: Vec<&Pair> =
+        own.iter().copied().filter(|pair| pair.before.charged_ms.len().min(pair.after.charged_ms.len()) >= 3).collect();
     let slower = symptom == Symptom::Slower;
-    let counted = |pairs: &mut dyn Iterator<Item = &&Pair>| pairs.map(|pair| pair.after.charged_ms.len()).sum::<usize>();
+    let counted =
+        |pairs: &mut dyn Iterator<Item = &&Pair>| pairs.map(|pair| pair.after.charged_ms.len()).sum::<usize>();
     let slow_share = counted(&mut known.iter().filter(|pair| pair.slower)) as f64 / counted(&mut known.iter()) as f64;
     let slow_count = known.iter().filter(|pair| pair.slower).count();
     let instances = Instances::of(&own, symptom);
@@ -72,7 +70,9 @@ fn writes_only(own: &[&Pair], symptom: Symptom) -> bool {
         Symptom::Failing => pair.failures > 0.0,
     };
     let of_act = |act: Act| own.iter().filter(move |pair| pair.act == Some(act) && pair.after.charged_ms.len() >= 3);
-    of_act(Act::Write).any(|pair| shifted(&pair)) && of_act(Act::Read).count() > 0 && !of_act(Act::Read).any(|pair| shifted(&pair))
+    of_act(Act::Write).any(|pair| shifted(&pair))
+        && of_act(Act::Read).count() > 0
+        && !of_act(Act::Read).any(|pair| shifted(&pair))
 }
 
 /// Most visits are as fast as ever, some are much slower.

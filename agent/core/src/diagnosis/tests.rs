@@ -123,7 +123,11 @@ fn replica_loss_is_a_replica_that_refuses() {
 
 #[test]
 fn object_store_slow_is_of_the_object_store() {
-    assert_named(&report(&Shop { object_ms: 150.0, ..Shop::default() }, 150), "object-store/pictures", "object-store-slow");
+    assert_named(
+        &report(&Shop { object_ms: 150.0, ..Shop::default() }, 150),
+        "object-store/pictures",
+        "object-store-slow",
+    );
 }
 
 #[test]
@@ -135,7 +139,11 @@ fn nosql_throttle_is_a_store_that_refuses() {
 
 #[test]
 fn external_slow_is_not_ours() {
-    assert_named(&report(&Shop { payment_ms: 300.0, ..Shop::default() }, 150), "external/payments.example", "external-slow");
+    assert_named(
+        &report(&Shop { payment_ms: 300.0, ..Shop::default() }, 150),
+        "external/payments.example",
+        "external-slow",
+    );
 }
 
 #[test]
@@ -185,8 +193,13 @@ fn the_onset_is_where_the_slow_run_begins() {
     traces.take(&Shop::default().requests(120, 1_200), crate::traces::Capture::Subject);
     let subject = traces.requests(crate::traces::Capture::Subject);
     let (names, none) = (BTreeMap::new(), Signals::default());
-    let report =
-        diagnose(Question { traces: &traces, baseline: None, subject: &subject, names: &names, signals: (&none, &none) });
+    let report = diagnose(Question {
+        traces: &traces,
+        baseline: None,
+        subject: &subject,
+        names: &names,
+        signals: (&none, &none),
+    });
     assert_named(&report, "app/shop", "app-cpu");
     assert_eq!(report.verdicts[0].onset, Some(1_100_000));
     assert!((110..=130).contains(&report.window.requests), "{:?}", report.window);

@@ -39,7 +39,8 @@ pub(super) struct Charging<'b> {
 /// What is known of a span.
 #[derive(Clone, Copy)]
 struct About {
-    seen: bool,
+    /// Root of the request that it is part of, or [`NONE`] while it is of none.
+    root: u32,
     /// The visit that its own time belongs to.
     visit: u32,
     /// The service in whose name it acts.
@@ -54,7 +55,7 @@ struct About {
 }
 
 const UNKNOWN: About = About {
-    seen: false,
+    root: NONE,
     visit: NONE,
     service: PartyId(u32::MAX),
     depth: 0,
@@ -92,7 +93,7 @@ impl<'b> Charging<'b> {
             }
         }
         self.done.traces += 1;
-        let orphans = self.about.iter().filter(|about| !about.seen).count() as u64;
+        let orphans = self.about.iter().filter(|about| about.root == NONE).count() as u64;
         self.done.orphans += orphans;
         self.done.incomplete += u64::from(orphans > 0);
     }
@@ -139,7 +140,7 @@ impl<'b> Charging<'b> {
         for place in 0..self.order.len() {
             let span = self.order[place];
             let about = self.place(spans, span, root, side, request);
-            self.about[span as usize] = About { seen: true, ..about };
+            self.about[span as usize] = About { root, ..about };
         }
         if !counts {
             self.done.visits.truncate(first);
@@ -160,7 +161,8 @@ impl<'b> Charging<'b> {
         while let Some(&span) = self.order.get(place) {
             for &child in self.tree.children(span) {
                 let is_remote = tree::is_remote(self.shape(spans, child), self.shape(spans, span));
-                if !(is_remote && self.hands_over(spans, child, span)) {
+                // Parents that go round in a circle come back to the root.
+                if child != root && !(is_remote && self.hands_over(spans, child, span)) {
                     self.order.push(child);
                 }
             }
@@ -290,8 +292,9 @@ impl<'b> Charging<'b> {
         let mut children: Vec<(u64, u64, u32, u64)> = Vec::new();
         while let Some((span, from, to)) = self.open.pop() {
             children.clear();
-            let seen = self.tree.children(span).iter().filter(|child| self.about[**child as usize].seen);
-            children.extend(seen.map(|&child| self.fit(spans, child, span)));
+            let is_own = |child: &&u32| **child != root && self.about[**child as usize].root == root;
+            let own = self.tree.children(span).iter().filter(is_own);
+            children.extend(own.map(|&child| self.fit(spans, child, span)));
             children.sort_unstable_by(|one, other| other.cmp(one));
             let (mut own, mut upto) = (0, to);
             for &(ended, started, child, moved) in &children {

@@ -11,9 +11,7 @@ use foldhash::fast::FixedState;
 use crate::diagnosis::{Question, Report, Signals, diagnose};
 use crate::engine::naming::{Party, TierName};
 use crate::id::{SpanId, TraceId};
-use crate::observation::{
-    Batch, MessagingOperation, ParentPlace, Resource, Span, SpanKind, SpanShape, SpanStatus,
-};
+use crate::observation::{Batch, MessagingOperation, ParentPlace, Resource, Span, SpanKind, SpanShape, SpanStatus};
 use crate::tier::TierKind;
 use crate::time::UnixNanos;
 use crate::traces::{Capture, Traces};
@@ -85,8 +83,7 @@ struct Play<'s> {
 impl Shop {
     /// The spans of so many requests, which begin at a second of the day.
     pub(super) fn requests(&self, count: u64, second: u64) -> Batch {
-        let mut play =
-            Play { shop: self, batch: Batch::default(), trace: 0, next: second << 32, chance: second | 1 };
+        let mut play = Play { shop: self, batch: Batch::default(), trace: 0, next: second << 32, chance: second | 1 };
         for request in 0..count {
             let start = second * 1_000_000_000 + request * self.between_ms * 1_000_000;
             play.request(request, start);

@@ -111,7 +111,12 @@ impl Engine {
     }
 
     /// The name under which a member is shown, shared by all members of its row.
-    pub(in crate::engine) fn group_name(&self, id: MemberId, kind: TierKind, shown: &[(MemberId, TierKind, &'static str)]) -> String {
+    pub(in crate::engine) fn group_name(
+        &self,
+        id: MemberId,
+        kind: TierKind,
+        shown: &[(MemberId, TierKind, &'static str)],
+    ) -> String {
         match self.members.get(id).identity() {
             Identity::Folded(_) => "other".to_owned(),
             Identity::Peer(peer) => peer_name(peer, kind),
