@@ -182,7 +182,7 @@ impl Instances {
     fn worse(&self) -> impl Iterator<Item = u32> {
         let least = self.now.iter().map(|(_, times, _)| *times).fold(f64::INFINITY, f64::min);
         let most = self.now.iter().map(|(_, times, _)| *times).fold(0.0, f64::max);
-        let bound = if least < self.bound { self.bound.max((least + most) / 2.0) } else { self.bound };
+        let bound = if least < self.bound { self.bound.max(f64::midpoint(least, most)) } else { self.bound };
         self.now.iter().filter(move |(_, times, _)| *times >= bound).map(|(process, ..)| *process)
     }
 

@@ -82,6 +82,10 @@ impl Tree {
             if !(2..=MOST_SIBLINGS).contains(&siblings.len()) {
                 continue;
             }
+            if let Some(pairs) = self.in_order(siblings, parent, spans, book) {
+                moved.extend(pairs);
+                continue;
+            }
             for &child in siblings {
                 let covers = |other: &u32| self.covers(*other, child, parent, spans, book);
                 let apart = |other: &u32| centre(&spans[*other as usize]).abs_diff(centre(&spans[child as usize]));
@@ -94,6 +98,30 @@ impl Tree {
             self.parent[child as usize] = cover;
         }
         !moved.is_empty()
+    }
+
+    /// Callees and the calls beside them, if there are as many of both: then the order of their starts tells
+    /// which belongs to which, even where clocks differ by more than the calls are apart.
+    fn in_order(&self, siblings: &[u32], parent: u32, spans: &[Kept], book: &Book) -> Option<Vec<(u32, u32)>> {
+        let shape = |span: u32| book.get(spans[span as usize].shape);
+        let sorted = |keep: &dyn Fn(u32) -> bool| {
+            let mut found: Vec<u32> = siblings.iter().copied().filter(|span| keep(*span)).collect();
+            found.sort_by_key(|span| spans[*span as usize].start);
+            found
+        };
+        let callees = sorted(&|span| is_remote(shape(span), shape(parent)));
+        let calls = sorted(&|span| {
+            let is_call = match shape(span).what {
+                What::Call { class, .. } => class == PeerClass::Service,
+                What::Inside => shape(span).kind == SpanKind::Client,
+                _ => false,
+            };
+            is_call && self.children(span).is_empty() && !callees.contains(&span)
+        });
+        let pairs: Vec<(u32, u32)> = callees.into_iter().zip(calls.iter().copied()).collect();
+        let all_covered = pairs.iter().all(|(child, cover)| self.covers(*cover, *child, parent, spans, book));
+        let as_many = siblings.iter().filter(|span| is_remote(shape(**span), shape(parent))).count() == calls.len();
+        (!pairs.is_empty() && as_many && all_covered).then_some(pairs)
     }
 
     /// Whether a childless span stands for the call, or the wait, that its sibling was.
