@@ -70,7 +70,7 @@ impl Shop {
 
     /// A call whose two halves stand beside each other, as of a gateway that passes its own context on,
     /// or, from elsewhere, one below the other. Returns when it ended.
-    fn call(&mut self, trace: u64, parent: u64, caller: usize, callee: usize, at: u64) -> u64 {
+    fn call(&mut self, trace: u64, parent: u64, from: usize, callee: usize, at: u64) -> u64 {
         let (client, server) = (self.id(), self.id());
         let way = 500_000
             + match self.wrong {
@@ -88,10 +88,10 @@ impl Shop {
         if callee == 3 {
             end = self.call(trace, server, 3, 4, end) + 300_000;
         }
-        let above = if caller == 0 { parent } else { client };
+        let above = if from == 0 { parent } else { client };
         self.put(callee, trace, (server, above), 2, SERVICES[callee], begin, end);
         let upto = end + way / 2;
-        self.put(caller, trace, (client, parent), 3, SERVICES[callee], at, upto);
+        self.put(from, trace, (client, parent), 3, SERVICES[callee], at, upto);
         upto
     }
 

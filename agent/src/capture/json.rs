@@ -37,7 +37,7 @@ pub(super) fn read(mut bytes: impl BufRead, limits: &Limits, take: &mut impl FnM
             DecodeError::Json(error) => {
                 Trouble::Json { line: number + error.line() as u64 - 1, error: DecodeError::Json(error) }
             }
-            error => Trouble::Json { line: number, error },
+            error @ DecodeError::Protobuf(_) => Trouble::Json { line: number, error },
         })?;
         if requests.is_empty() {
             return Err(Trouble::NotOtlp { line: number });

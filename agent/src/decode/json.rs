@@ -14,25 +14,24 @@ use super::Signal;
 
 /// A request of which nobody says which it is: what it holds tells.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct AnyRequest {
-    resource_spans: Option<Vec<ResourceSpans>>,
-    resource_metrics: Option<Vec<ResourceMetrics>>,
-    resource_logs: Option<Vec<ResourceLogs>>,
+    #[serde(rename = "resourceSpans")]
+    spans: Option<Vec<ResourceSpans>>,
+    #[serde(rename = "resourceMetrics")]
+    metrics: Option<Vec<ResourceMetrics>>,
+    #[serde(rename = "resourceLogs")]
+    logs: Option<Vec<ResourceLogs>>,
 }
 
 /// The requests that a JSON object is, as protobuf; none if it is not OTLP's.
 pub(super) fn any_to_protobuf(body: &[u8]) -> Result<Vec<(Signal, Vec<u8>)>, serde_json::Error> {
     let any: AnyRequest = serde_json::from_slice(body)?;
-    let spans = any
-        .resource_spans
-        .map(|resource_spans| (Signal::Traces, ExportTraceServiceRequest { resource_spans }.encode_to_vec()));
+    let spans =
+        any.spans.map(|resource_spans| (Signal::Traces, ExportTraceServiceRequest { resource_spans }.encode_to_vec()));
     let metrics = any
-        .resource_metrics
+        .metrics
         .map(|resource_metrics| (Signal::Metrics, ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()));
-    let logs = any
-        .resource_logs
-        .map(|resource_logs| (Signal::Logs, ExportLogsServiceRequest { resource_logs }.encode_to_vec()));
+    let logs = any.logs.map(|resource_logs| (Signal::Logs, ExportLogsServiceRequest { resource_logs }.encode_to_vec()));
     Ok([spans, metrics, logs].into_iter().flatten().collect())
 }
 
