@@ -1,30 +1,40 @@
-//! The demo as its host sees it: start it, look at its nodes, turn something, stop it.
+//! The demo as its host sees it: start it, look at its nodes, make trouble in it, stop it.
 
+mod autoscaler;
 mod child;
+mod control;
+mod dials;
+mod effects;
+mod fleet;
 mod seed;
+mod supervision;
+mod troubles;
 
 use std::ffi::OsString;
+use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{fs, io};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::load::LoadPlan;
-use crate::node::{Beginning, Control, FOLDER_PREFIX, Order, Replay};
+use crate::backends::Backends;
+use crate::fault::Effect;
+use crate::load::{Dial, LoadPlan};
+use crate::scenario::{ScenarioFault, TruthLine};
 use crate::settings::Settings;
-use crate::topology::{Peer, Peers, Phase, Role, Zone};
-use child::{Child, Spawner};
+use crate::store::lock;
+use crate::topology::{Phase, Role, Zone};
+use dials::Dials;
+use effects::Subject;
+use fleet::Fleet;
+use troubles::Troubles;
 
-/// Longest wait for nodes to end by themselves before they are killed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How often a dropped demo tries to remove its files.
-const REMOVALS: u32 = 5;
-
-/// How long it waits in between.
-const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
+/// How many ends of nodes may wait to be looked at: more than a demo has nodes.
+const ENDS: usize = 256;
 
 /// How to start a demo.
 #[derive(Clone, Debug)]
@@ -41,8 +51,12 @@ pub struct DemoOptions {
     /// The load that it is meant for: how many contents there are from the start, how large they are, and
     /// which of them a cache would have.
     pub load: LoadPlan,
+    /// The servers that the stores are.
+    pub backends: Backends,
     /// Capacity and pace of the nodes.
     pub settings: Settings,
+    /// What the truth of its faults names as their scenario.
+    pub scenario: String,
 }
 
 impl DemoOptions {
@@ -54,7 +68,9 @@ impl DemoOptions {
             seed: 1,
             phase,
             load: LoadPlan::of(phase),
+            backends: Backends::Embedded,
             settings: Settings::of(phase),
+            scenario: "live".to_owned(),
         }
     }
 }
@@ -106,6 +122,57 @@ pub enum DemoError {
     /// No node has the role.
     #[error("find a node with the role {0:?}")]
     NoSuchRole(Role),
+    /// No node has the name.
+    #[error("find a node with the name {0}")]
+    NoSuchNode(String),
+    /// A node cannot turn what it was told to.
+    #[error("turn {what} in {name}: {why}")]
+    Refused {
+        /// The node's name.
+        name: String,
+        /// What was to be turned.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// The phase has nothing that the effect changes.
+    #[error("have the effect {effect} in phase {phase}, which lacks the part")]
+    Unfit {
+        /// What was to be changed.
+        effect: String,
+        /// The phase.
+        phase: Phase,
+    },
+    /// The real servers cannot be used.
+    #[error("use the real servers: {0}")]
+    Servers(String),
+    /// The effect cannot be had on real servers.
+    #[error("have the effect {effect} on real servers: {why}")]
+    NotOnRealServers {
+        /// What was to be changed.
+        effect: String,
+        /// Why it cannot be.
+        why: &'static str,
+    },
+    /// Another fault has changed the same thing.
+    #[error("change {thing}, which fault {id} has changed: end that one first")]
+    Taken {
+        /// What was to be changed.
+        thing: String,
+        /// The number of the other fault.
+        id: u64,
+    },
+    /// An effect could not be had, or not be put back.
+    #[error("make trouble: {0}")]
+    Stores(String),
+    /// The control API could not be opened.
+    #[error("listen at {address} for control: {source}")]
+    Control {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
 }
 
 /// A node of a running demo.
@@ -117,13 +184,27 @@ pub struct NodeInfo {
     pub name: String,
     /// The zone it says it runs in.
     pub zone: Zone,
-    /// Its process.
+    /// Its process, also one that has ended.
     pub pid: u32,
     /// Where it listens; a worker does not.
     pub address: Option<SocketAddr>,
+    /// Whether it runs.
+    pub state: NodeState,
 }
 
-/// A node that ended without having been asked.
+/// Whether a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeState {
+    /// It does.
+    Running,
+    /// It is stopped (SIGSTOP).
+    Stopped,
+    /// Its place is without a process.
+    Down,
+}
+
+/// A node that cannot be kept running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeExit {
     /// The instance's name.
@@ -132,53 +213,63 @@ pub struct NodeExit {
     pub why: String,
 }
 
-/// What can be turned while the demo runs. Nothing in the telemetry says that it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Perturbation {
-    /// The replica goes on answering reads and stops applying changes.
-    PauseReplica,
-    /// The replica applies changes again, beginning with those it missed.
-    ResumeReplica,
-    /// The cache forgets all entries.
-    FlushCache,
-    /// The worker's process is stopped (SIGSTOP).
-    PauseWorker,
-    /// The worker's process goes on (SIGCONT).
-    ResumeWorker,
-}
+/// Effects that have begun, to be ended by [`Demo::end`].
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "effects last until they are ended"]
+pub struct BegunEffects(u64);
 
 /// A running demo. Dropping it kills its processes and removes its files; [`Demo::stop`] does so
 /// in good order.
 #[derive(Debug)]
 pub struct Demo {
-    processes: Processes,
-    _spawner: Spawner,
+    fleet: Arc<Fleet>,
+    troubles: Arc<Troubles>,
+    /// What goes on beside: supervision, scaling, control.
+    tasks: Mutex<JoinSet<()>>,
     front: SocketAddr,
     exits: watch::Receiver<Option<NodeExit>>,
     content_ids: Vec<i64>,
+    ready_after: Duration,
 }
 
 impl Demo {
     /// Starts all nodes, stores the first contents, and returns once requests are served. Called
     /// inside a runtime with I/O and time enabled.
     pub async fn start(options: DemoOptions) -> Result<Self, DemoError> {
-        let spawner = Spawner::start();
-        let mut processes = Processes::none();
-        let (exited, exits) = watch::channel(None);
-        for seat in options.phase.seats() {
-            let command = child::command(&options, &seat, &processes.folder)?;
-            let child = Child::spawn(seat, command, &spawner, &exited).await?;
-            processes.children.push(child);
+        let start = Instant::now();
+        let (ended, ends) = mpsc::channel(ENDS);
+        let (lost, exits) = watch::channel(None);
+        let (front, autoscaled) = (options.phase.front(), options.settings.autoscaled);
+        let fleet = Arc::new(Fleet::new(options, ended, lost));
+        let troubles = Troubles::new(Subject { fleet: Arc::clone(&fleet), dials: Arc::new(Dials::new()) });
+        // From here on what has been started ends with this value, whatever happens.
+        let mut demo = Self {
+            fleet,
+            troubles: Arc::new(troubles),
+            tasks: Mutex::default(),
+            front: SocketAddr::from(([127, 0, 0, 1], 0)),
+            exits,
+            content_ids: Vec::new(),
+            ready_after: Duration::ZERO,
+        };
+        demo.fleet.options.backends.empty().await.map_err(DemoError::Servers)?;
+        demo.fleet.start_all().await?;
+        demo.ready_after = start.elapsed();
+        let peers = demo.fleet.peers();
+        demo.front = peers.one(front).ok_or(DemoError::NoSuchRole(front))?;
+        demo.content_ids = seed::store(&demo.fleet.options, &peers, &demo.fleet.folder)
+            .await
+            .map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
+        let mut tasks = lock(&demo.tasks);
+        tasks.spawn(supervision::supervise(Arc::clone(&demo.fleet), ends));
+        if autoscaled {
+            tasks.spawn(autoscaler::run(Arc::clone(&demo.fleet), Arc::clone(&demo.troubles)));
         }
-        begin(&mut processes.children, &options.settings).await?;
-        let peers = peers(&processes.children);
-        let front = peers.one(options.phase.front()).ok_or(DemoError::NoSuchRole(options.phase.front()))?;
-        let content_ids =
-            seed::store(&options, &peers).await.map_err(|error| DemoError::Seed(format!("failed to {error}")))?;
-        Ok(Self { processes, _spawner: spawner, front, exits, content_ids })
+        drop(tasks);
+        Ok(demo)
     }
 
-    /// Where requests go: the load balancer.
+    /// Where requests go: whatever takes them from outside in this phase.
     pub fn front_address(&self) -> SocketAddr {
         self.front
     }
@@ -190,15 +281,31 @@ impl Demo {
 
     /// The folder with the nodes' files; gone when the demo is.
     pub fn folder(&self) -> &Path {
-        &self.processes.folder
+        &self.fleet.folder
     }
 
-    /// The nodes, as they were started.
+    /// How long it took until all processes were ready.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// The nodes, as they are now.
     pub fn nodes(&self) -> Vec<NodeInfo> {
-        self.processes.children.iter().map(Child::info).collect()
+        self.fleet.nodes()
     }
 
-    /// Waits until any node ends without having been asked. Such a demo should be stopped.
+    /// What faults change in the load, for whoever makes it.
+    pub fn dial(&self) -> watch::Receiver<Dial> {
+        self.troubles.subject().dials.read()
+    }
+
+    /// The truth of the faults that have ended, one line each.
+    pub fn truth(&self) -> watch::Receiver<Vec<TruthLine>> {
+        self.troubles.truth()
+    }
+
+    /// Waits until a node ends again and again, so that it cannot be kept running. Such a demo should be
+    /// stopped. One that ends now and then is started again in its place.
     pub async fn wait_any_exit(&self) -> NodeExit {
         let mut exits = self.exits.clone();
         let exit = exits.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
@@ -209,142 +316,64 @@ impl Demo {
         }
     }
 
-    /// Turns something in the running demo and returns once it is done.
-    pub async fn control(&self, perturbation: Perturbation) -> Result<(), DemoError> {
-        use rustix::process::Signal;
-        match perturbation {
-            Perturbation::PauseReplica => self.order(Role::Replica, Control::Replay(Replay::Paused)).await,
-            Perturbation::ResumeReplica => self.order(Role::Replica, Control::Replay(Replay::Running)).await,
-            Perturbation::FlushCache => self.order(Role::Cache, Control::Forget { share: 1.0 }).await,
-            Perturbation::PauseWorker => self.signal(Role::Worker, Signal::STOP),
-            Perturbation::ResumeWorker => self.signal(Role::Worker, Signal::CONT),
-        }
+    /// Begins some effects together; nothing in the telemetry says that they have begun.
+    ///
+    /// # Errors
+    /// Effects that the phase has nothing for, that change what others have changed, or that a node refuses:
+    /// then nothing has changed.
+    pub async fn begin(&self, effects: &[Effect]) -> Result<BegunEffects, DemoError> {
+        self.troubles.begin(effects, None).await.map(BegunEffects)
     }
 
-    /// Ends all nodes, waits for them, and removes their files.
-    pub async fn stop(self) -> Result<(), DemoError> {
-        let children = &self.processes.children;
-        for child in children {
-            child.ask_to_end();
-        }
-        let ended = async {
-            for child in children {
-                child.ended().await;
-            }
-        };
-        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
-            for child in children {
-                child.kill();
-                child.ended().await;
-            }
-        }
-        self.processes.remove_files().map_err(DemoError::Folder)
+    /// Ends effects and puts back what they changed.
+    pub async fn end(&self, effects: BegunEffects) -> Result<(), DemoError> {
+        self.troubles.end(effects.0).await.map(|_| ())
     }
 
-    async fn order(&self, role: Role, control: Control) -> Result<(), DemoError> {
-        for child in self.processes.children.iter().filter(|child| child.info().role == role) {
-            child.order(&Order::Control(control.clone())).await?;
+    /// Plays faults at their times, which count from now, and returns when all are over.
+    pub async fn play(&self, faults: &[ScenarioFault]) -> Result<(), DemoError> {
+        let mut played = JoinSet::new();
+        for fault in faults.iter().cloned() {
+            let troubles = Arc::clone(&self.troubles);
+            played.spawn(async move {
+                let (after, lasting) = (fault.plan.after, fault.plan.lasting);
+                tokio::time::sleep(after).await;
+                let id = troubles.begin_fault(fault).await?;
+                tokio::time::sleep(lasting).await;
+                troubles.end(id).await.map(|_| ())
+            });
+        }
+        while let Some(outcome) = played.join_next().await {
+            outcome.unwrap_or_else(|error| Err(DemoError::Stores(error.to_string())))?;
         }
         Ok(())
     }
 
-    fn signal(&self, role: Role, signal: rustix::process::Signal) -> Result<(), DemoError> {
-        self.processes
-            .children
-            .iter()
-            .filter(|child| child.info().role == role)
-            .try_for_each(|child| child.signal(signal))
+    /// Ends all faults and effects, and puts back what they changed.
+    pub async fn end_all(&self) -> Result<(), DemoError> {
+        self.troubles.end_all().await
+    }
+
+    /// Answers the control API at an address, for as long as the demo runs; returns where.
+    pub async fn open_control(&self, address: SocketAddr) -> Result<SocketAddr, DemoError> {
+        let failed = |source| DemoError::Control { address, source };
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+        let open = listener.local_addr().map_err(failed)?;
+        lock(&self.tasks).spawn(control::serve(listener, Arc::clone(&self.troubles)));
+        Ok(open)
+    }
+
+    /// Ends all nodes, waits for them, and removes their files.
+    pub async fn stop(self) -> Result<(), DemoError> {
+        lock(&self.tasks).abort_all();
+        self.fleet.stop().await.map_err(DemoError::Folder)
     }
 }
 
-/// The nodes' processes and their files, which end together.
-///
-/// The folder is made by the first node that needs it, and the nodes remove it should this process
-/// be killed. So there is no moment at which it exists and nobody would remove it.
-#[derive(Debug)]
-struct Processes {
-    children: Vec<Child>,
-    folder: PathBuf,
-}
-
-impl Processes {
-    fn none() -> Self {
-        let name = format!("{FOLDER_PREFIX}{:016x}", rand::random::<u64>());
-        Self { children: Vec::new(), folder: std::env::temp_dir().join(name) }
-    }
-
-    fn remove_files(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for Processes {
+impl Drop for Demo {
     fn drop(&mut self) {
-        for child in &self.children {
-            child.kill();
-        }
-        // A killed process may write for another moment, so once is not enough.
-        for _ in 0..REMOVALS {
-            let removed = self.remove_files().is_ok();
-            if removed && self.children.iter().all(Child::has_ended) {
-                break;
-            }
-            std::thread::sleep(REMOVAL_PAUSE);
-        }
+        lock(&self.tasks).abort_all();
+        self.troubles.let_go();
+        self.fleet.close();
     }
-}
-
-/// Plays a fault in a running demo and returns once all is well again.
-pub(crate) async fn play_fault(demo: &Demo, plan: crate::fault::FaultPlan) -> Result<(), DemoError> {
-    tokio::time::sleep(plan.after).await;
-    match plan.fault {
-        crate::fault::Fault::ReplicaLag => {
-            demo.control(Perturbation::PauseReplica).await?;
-            tokio::time::sleep(plan.lasting).await;
-            demo.control(Perturbation::ResumeReplica).await
-        }
-        crate::fault::Fault::WorkerLoss => {
-            demo.control(Perturbation::PauseWorker).await?;
-            tokio::time::sleep(plan.lasting).await;
-            demo.control(Perturbation::ResumeWorker).await
-        }
-        _ => {
-            let end = tokio::time::Instant::now() + plan.lasting;
-            let mut flushes = tokio::time::interval(std::time::Duration::from_secs(2));
-            while tokio::time::timeout_at(end, flushes.tick()).await.is_ok() {
-                demo.control(Perturbation::FlushCache).await?;
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Hears where all nodes listen, and tells each.
-async fn begin(children: &mut [Child], settings: &Settings) -> Result<(), DemoError> {
-    for child in &mut *children {
-        child.hear_address().await?;
-    }
-    let order = Order::Begin(Box::new(Beginning {
-        peers: peers(children),
-        settings: settings.clone(),
-        siblings: children.iter().map(|child| child.info().pid).collect(),
-    }));
-    for child in &*children {
-        child.tell(&order).await?;
-    }
-    for child in &*children {
-        child.hear_ready().await?;
-    }
-    Ok(())
-}
-
-fn peers(children: &[Child]) -> Peers {
-    let peer = |child: &Child| {
-        let NodeInfo { role, zone, address, .. } = child.info();
-        address.map(|address| Peer { role, zone, address })
-    };
-    Peers(children.iter().filter_map(peer).collect())
 }

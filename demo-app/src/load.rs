@@ -20,10 +20,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use client::{Client, Outcome};
+use client::Client;
+pub(crate) use client::Outcome;
 pub use plan::{ClosedLoop, Curve, Dial, LoadPlan, READS_PER_USER};
 pub use report::{Latencies, LoadCounts, LoadReport, LoopKind};
-pub(crate) use schedule::shares;
+pub(crate) use schedule::{ASSETS, shares};
 pub use schedule::{Action, Planned, Schedule};
 
 /// Most requests unanswered at once: over it a request counts as failed without being sent, so

@@ -14,7 +14,7 @@ mod process;
 
 use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -26,11 +26,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::service::{app, proxy, worker};
+use crate::backends::{self, Servers as RealServers};
+use crate::service::{app, edge, external, proxy, single_box, worker};
 use crate::settings::Settings;
 use crate::store::service_time::Servers;
-use crate::store::{cache, objects, primary, queue, replica};
-use crate::telemetry::{Identity, Telemetry};
+use crate::store::{cache, objects, primary, queue, replica, standby};
+use crate::telemetry::{Identity, Telemetry, process as process_metrics, workers};
 use crate::topology::{Peers, Role, Zone};
 use crate::wire::Wires;
 use lifetime::{End, Heard, Parent};
@@ -38,6 +39,9 @@ use process::Process;
 
 /// How the name of a demo's folder begins. Nodes remove no other.
 pub(crate) const FOLDER_PREFIX: &str = "tiertop-demo-";
+
+/// A free port on loopback.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The arguments of a process of the demo, for a hidden subcommand of the host's binary.
 #[derive(Clone, Debug, clap::Args)]
@@ -60,6 +64,18 @@ pub struct NodeArgs {
     /// Seed of its random numbers.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// The real servers, where the demo stands on some.
+    #[arg(long)]
+    pub real: Option<RealServers>,
+    /// Where it listens; at another free port should that one be taken.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Whether it starts cold, and serves slowly until it is warm.
+    #[arg(long)]
+    pub cold: bool,
+    /// The version that it says it runs.
+    #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
+    pub release: String,
 }
 
 /// What a parent tells a node.
@@ -180,6 +196,9 @@ pub enum NodeError {
     /// The role's server returned, or panicked.
     #[error("keep serving: {0}")]
     Stopped(String),
+    /// There is no real server for it, or the program was built without them.
+    #[error("stand beside a real server: {0}")]
+    Server(String),
     /// The node was started by hand, or by another version.
     #[error("understand the parent: {0}; nodes are started by a demo, not by hand")]
     Protocol(String),
@@ -200,6 +219,8 @@ pub(crate) struct NodeContext {
     /// The wires to its peers, which a fault can make longer.
     pub(crate) wires: Wires,
     pub(crate) seed: u64,
+    /// Whether it starts cold, and serves slowly until it is warm.
+    pub(crate) cold: bool,
 }
 
 /// A role, ready to serve.
@@ -261,8 +282,10 @@ async fn live(args: &NodeArgs) -> Result<(), NodeError> {
 
 /// Starts the role and follows the parent's orders until the end.
 async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let server = backends::stand(args.real.as_ref(), args.role, &args.name).map_err(NodeError::Server)?;
+    // The address of a server is never the sidecar's to listen at, also when the server is away.
+    let listener = listen(if server.is_some() { ANYWHERE } else { args.listen }).await?;
+    let address = server.map_or_else(|| listener.local_addr(), Ok)?;
     report(&Report::Listening { address: args.role.listens().then_some(address) });
     let Beginning { peers, settings, siblings } = match parent.hear().await {
         Heard::End(end) => return Ok(end),
@@ -272,26 +295,58 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         }
         Heard::Nonsense(why) => return Err(NodeError::Protocol(why)),
     };
-    let identity = Identity { role: args.role, name: &args.name, zone: args.zone };
-    let telemetry = Telemetry::start(&identity, &args.otlp_endpoint)
-        .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })?;
+    let telemetry = telemetry(args)?;
     let (told, peers) = watch::channel(peers);
     let folder = own_folder(&args.folder, &args.name)?;
     let servers = Arc::new(Servers::new(settings.service_time(args.role), args.seed));
     let wires = Wires::default();
-    let process = Process { servers: Arc::clone(&servers), wires: wires.clone() };
-    let context =
-        NodeContext { listener, address, zone: args.zone, folder, peers, settings, servers, wires, seed: args.seed };
+    let sampling = match &telemetry {
+        Some(telemetry) => telemetry.share().ok_or("OTEL_TRACES_SAMPLER is set, and rules what is sampled"),
+        None => Err("this process sends no telemetry"),
+    };
+    // What a sidecar needs for itself is not what its server needs.
+    if telemetry.is_some() && server.is_none() {
+        process_metrics::measure(settings.memory_limit_bytes);
+        workers::measure(&servers);
+    }
+    let process = Process::new(Arc::clone(&servers), wires.clone(), settings.memory_limit_bytes, sampling);
+    let (zone, seed, cold) = (args.zone, args.seed, args.cold);
+    let context = NodeContext { listener, address, zone, folder, peers, settings, servers, wires, seed, cold };
     let Started { serving, turn } = start(args.role, context)?;
     let mut running = Running { task: tokio::spawn(serving), turn, process };
     report(&Report::Ready);
     let end = obey(&mut parent, &mut running, &told).await?;
     running.task.abort();
     match end {
-        End::Asked => telemetry.finish().await,
+        End::Asked => {
+            if let Some(telemetry) = telemetry {
+                telemetry.finish().await;
+            }
+        }
         End::ParentLost => lifetime::wake(&siblings),
     }
     Ok(end)
+}
+
+/// Binds an address or, where somebody else has taken it meanwhile, a free port beside it.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
+        }
+        bound => bound,
+    }
+}
+
+/// Sets up the telemetry of this process. A third party has none: what it knows of itself stays there.
+fn telemetry(args: &NodeArgs) -> Result<Option<Telemetry>, NodeError> {
+    if args.role == Role::External {
+        return Ok(None);
+    }
+    let identity = Identity { role: args.role, name: &args.name, zone: args.zone, release: &args.release };
+    Telemetry::start(&identity, &args.otlp_endpoint)
+        .map(Some)
+        .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })
 }
 
 async fn obey(parent: &mut Parent, running: &mut Running, told: &watch::Sender<Peers>) -> Result<End, NodeError> {
@@ -326,7 +381,8 @@ struct Running {
 impl Running {
     /// Turns what every process has, or else what the role has.
     fn turn(&self, control: Control) -> Report {
-        match self.process.turn(control).map_or(Ok(()), |control| (self.turn)(control)) {
+        let turned = self.process.turn(control).and_then(|left| left.map_or(Ok(()), |control| (self.turn)(control)));
+        match turned {
             Ok(()) => Report::Done,
             Err(why) => Report::Failed { why },
         }
@@ -334,18 +390,24 @@ impl Running {
 }
 
 fn start(role: Role, context: NodeContext) -> Result<Started, NodeError> {
+    #[cfg(feature = "real")]
+    if let Some(servers) = backends::here().servers(role) {
+        return Ok(crate::real::start(role, &context, servers));
+    }
     Ok(match role {
-        Role::Edge => Started::plain(proxy::start(context, Role::LoadBalancer)),
-        Role::LoadBalancer => Started::plain(proxy::start(context, Role::Web)),
-        Role::Web => Started::plain(proxy::start(context, Role::App)),
-        Role::Box | Role::App => Started::plain(app::start(context)),
+        Role::Edge => edge::start(context),
+        Role::LoadBalancer => proxy::balancer(context),
+        Role::Web => proxy::web(context),
+        Role::Box => single_box::start(context)?,
+        Role::App => app::start(context),
         Role::Worker => Started::plain(worker::start(context)),
-        Role::Primary => Started::plain(primary::start(context)?),
-        Role::Replica | Role::Standby => replica::start(context)?,
+        Role::Primary => primary::start(context)?,
+        Role::Standby => standby::start(context)?,
+        Role::Replica => replica::start(context)?,
         Role::Cache => cache::start(context),
         Role::Queue => Started::plain(queue::start(context)?),
         Role::ObjectStore => Started::plain(objects::start(context)?),
-        Role::External => Started::plain(std::future::pending()),
+        Role::External => external::start(context),
     })
 }
 

@@ -254,7 +254,7 @@ mod tests {
         let [loss, flush] = &scenario.faults[..] else { panic!("two faults") };
         assert_eq!((loss.plan.fault, loss.plan.intensity), (Fault::WorkerLoss, Intensity::High));
         assert_eq!(loss.truth.as_ref().unwrap().tier, "worker");
-        assert_eq!(flush.plan.after, Duration::from_secs(60));
+        assert_eq!(flush.plan.after, Duration::from_mins(1));
     }
 
     #[test]
@@ -266,5 +266,21 @@ mod tests {
         assert!(why("worker-loss", "flood").contains("flood"));
         assert!(why("reads_per_write", "reads_per_wrote").contains("reads_per_wrote"));
         assert!(why("\"20s\"", "\"20\"").contains("no duration"));
+    }
+
+    #[test]
+    fn each_fault_has_a_file_in_which_it_is_played_alone_and_all_is_well_before_and_after() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        for fault in Fault::all() {
+            let name = fault.name();
+            let scenario = Scenario::read(&folder.join(format!("{name}.toml"))).unwrap();
+            assert_eq!((&scenario.name, scenario.phase), (&name, fault.usual_phase()));
+            let [played] = &scenario.faults[..] else { panic!("{name} plays more than one fault") };
+            assert_eq!((played.plan.fault, &played.truth), (fault, &fault.truth(scenario.phase)));
+            assert!(played.plan.after >= Duration::from_secs(30), "{name}");
+            assert!(scenario.duration >= played.plan.after + played.plan.lasting + Duration::from_secs(20), "{name}");
+            assert!(scenario.load.rate > 0.0, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), Fault::all().count());
     }
 }

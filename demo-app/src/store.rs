@@ -6,12 +6,17 @@
 
 pub(crate) mod cache;
 pub(crate) mod database;
+mod follower;
 pub(crate) mod messages;
 pub(crate) mod objects;
 pub(crate) mod primary;
 pub(crate) mod queue;
+mod reads;
 pub(crate) mod replica;
 pub(crate) mod service_time;
+pub(crate) mod standby;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

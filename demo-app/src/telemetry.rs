@@ -8,7 +8,11 @@
 pub(crate) mod attributes;
 pub(crate) mod context;
 pub(crate) mod instruments;
+pub(crate) mod process;
+pub(crate) mod sampling;
 pub(crate) mod spans;
+pub(crate) mod statements;
+pub(crate) mod workers;
 
 use std::env;
 use std::time::Duration;
@@ -27,6 +31,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::topology::{REGION, Role, Zone};
+use sampling::Share;
+
+/// The variable that sets the SDK's own sampler.
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 
 /// How long spans wait for their batch: half a second, where the SDK's own default is five.
 const SPAN_DELAY: Duration = Duration::from_millis(500);
@@ -45,19 +53,23 @@ pub(crate) struct Identity<'a> {
     pub(crate) role: Role,
     pub(crate) name: &'a str,
     pub(crate) zone: Zone,
+    /// The version of the software that it says it runs.
+    pub(crate) release: &'a str,
 }
 
 /// The providers of this process.
 pub(crate) struct Telemetry {
     tracers: SdkTracerProvider,
     meters: SdkMeterProvider,
+    share: Option<Share>,
 }
 
 impl Telemetry {
     /// Sets up spans and metrics for the whole process; called once, inside its runtime.
     pub(crate) fn start(identity: &Identity<'_>, endpoint: &str) -> Result<Self, ExporterBuildError> {
         let resource = resource(identity);
-        let tracers = tracers(endpoint, resource.clone())?;
+        let share = env::var_os(SAMPLER).is_none().then(Share::default);
+        let tracers = tracers(endpoint, resource.clone(), share.as_ref())?;
         let meters = meters(endpoint, resource)?;
         global::set_text_map_propagator(TraceContextPropagator::new());
         global::set_meter_provider(meters.clone());
@@ -77,7 +89,12 @@ impl Telemetry {
             .with_filter(EnvFilter::new("warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry_otlp=off"));
         // Only a host that set its own subscriber makes this fail, and then that one rules.
         let _ = tracing_subscriber::registry().with(spans).with(log).try_init();
-        Ok(Self { tracers, meters })
+        Ok(Self { tracers, meters, share })
+    }
+
+    /// What turns the share of traces that is kept; `None` where the environment sets the sampler.
+    pub(crate) fn share(&self) -> Option<Share> {
+        self.share.clone()
     }
 
     /// Sends what is left, for a short while at most.
@@ -100,15 +117,19 @@ fn without_transport() -> Targets {
         })
 }
 
-fn tracers(endpoint: &str, resource: Resource) -> Result<SdkTracerProvider, ExporterBuildError> {
+fn tracers(endpoint: &str, resource: Resource, share: Option<&Share>) -> Result<SdkTracerProvider, ExporterBuildError> {
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
     let mut batches = BatchConfigBuilder::default();
     if env::var_os("OTEL_BSP_SCHEDULE_DELAY").is_none() {
         batches = batches.with_scheduled_delay(SPAN_DELAY);
     }
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches.build()).build();
-    // The sampler is the SDK's own: it reads OTEL_TRACES_SAMPLER.
-    Ok(SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource).build())
+    let builder = SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource);
+    Ok(match share {
+        Some(share) => builder.with_sampler(share.sampler()).build(),
+        // The SDK's own sampler reads the variable.
+        None => builder.build(),
+    })
 }
 
 fn meters(endpoint: &str, resource: Resource) -> Result<SdkMeterProvider, ExporterBuildError> {
@@ -127,7 +148,7 @@ fn resource(identity: &Identity<'_>) -> Resource {
         .with_attributes([
             KeyValue::new("service.namespace", "content"),
             KeyValue::new("service.instance.id", identity.name.to_owned()),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.version", identity.release.to_owned()),
             KeyValue::new("cloud.region", REGION),
             KeyValue::new("cloud.availability_zone", identity.zone.name()),
             KeyValue::new("deployment.environment.name", "demo"),

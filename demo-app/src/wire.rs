@@ -3,38 +3,28 @@
 //! A frame is a big-endian 32-bit length and that many bytes of JSON. A connection carries one
 //! request at a time. The answer is `{"Ok": reply}`, or `{"Err": "why"}` when the store refuses.
 //! The protocol carries no trace context, as those of real caches and databases do not.
+//!
+//! Below it, and below the HTTP of the services, lie the [`Wires`] of this process, which a fault can
+//! make longer.
 
-use std::collections::HashMap;
+pub(crate) mod http;
+mod late;
+
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::store::lock;
 use crate::topology::Role;
+pub(crate) use late::{Late, Wires};
 
 /// Largest frame that is read: 8 MiB, room for a batch of the bulk load.
 const MAX_FRAME: usize = 8 << 20;
 
-/// The wires from this process to its peers: by role, how much later what is exchanged arrives.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wires(Arc<Mutex<HashMap<Role, Duration>>>);
-
-impl Wires {
-    /// Makes the wires to a role longer or, by zero, as they were.
-    pub(crate) fn delay(&self, to: Role, by: Duration) {
-        let mut delays = lock(&self.0);
-        if by.is_zero() {
-            delays.remove(&to);
-        } else {
-            delays.insert(to, by);
-        }
-    }
-}
+/// A connection to a store.
+pub(crate) type Connection = Late<TcpStream>;
 
 /// Why a call to a store failed; reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +59,7 @@ impl WireError {
 
 /// Sends one request on a connection and returns the store's reply.
 pub(crate) async fn call<Q: Serialize, R: DeserializeOwned>(
-    stream: &mut TcpStream,
+    stream: &mut Connection,
     request: &Q,
 ) -> Result<R, WireError> {
     write_frame(stream, request).await?;
@@ -79,11 +69,12 @@ pub(crate) async fn call<Q: Serialize, R: DeserializeOwned>(
     serde_json::from_slice::<Result<R, String>>(&frame)?.map_err(WireError::Refused)
 }
 
-/// Opens a connection to a store.
-pub(crate) async fn connect(address: std::net::SocketAddr) -> io::Result<TcpStream> {
+/// Opens a connection to a store of a role, over this process's wire to it.
+pub(crate) async fn connect(wires: &Wires, role: Role, address: std::net::SocketAddr) -> io::Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    wires.travel(role).await;
+    Ok(Late::new(stream, wires.clone(), role))
 }
 
 /// Answers requests on every connection to `listener`, for as long as it is polled.
@@ -123,7 +114,7 @@ where
     Ok(())
 }
 
-async fn read_frame(stream: &mut TcpStream) -> Result<Option<Vec<u8>>, WireError> {
+async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Vec<u8>>, WireError> {
     let length = match stream.read_u32().await {
         Ok(length) => length as usize,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -137,7 +128,7 @@ async fn read_frame(stream: &mut TcpStream) -> Result<Option<Vec<u8>>, WireError
     Ok(Some(frame))
 }
 
-async fn write_frame<T: Serialize>(stream: &mut TcpStream, message: &T) -> Result<(), WireError> {
+async fn write_frame<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> Result<(), WireError> {
     let mut frame = vec![0; 4];
     serde_json::to_writer(&mut frame, message)?;
     let length = frame.len() - 4;
@@ -159,7 +150,7 @@ mod tests {
             listener,
             |n: i64| async move { if n < 0 { Err("negative".to_owned()) } else { Ok(n + 1) } },
         ));
-        let mut stream = connect(address).await.unwrap();
+        let mut stream = connect(&Wires::default(), Role::Cache, address).await.unwrap();
         assert_eq!(call::<_, i64>(&mut stream, &1).await.unwrap(), 2);
         let refused = call::<_, i64>(&mut stream, &-1).await.unwrap_err();
         assert!(matches!(refused, WireError::Refused(why) if why == "negative"));
@@ -171,7 +162,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(listener, |n: i64| async move { Ok(n) }));
-        let mut stream = connect(address).await.unwrap();
+        let mut stream = connect(&Wires::default(), Role::Cache, address).await.unwrap();
         stream.write_u32(u32::MAX).await.unwrap();
         assert!(read_frame(&mut stream).await.unwrap_or(None).is_none());
     }

@@ -4,22 +4,34 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 use crate::clients::pool::Pool;
-use crate::clients::traced;
+use crate::clients::{Network, traced};
 use crate::store::messages::Message;
 use crate::store::queue::{Reply, Request};
 use crate::telemetry::instruments::Sender;
 use crate::telemetry::{context, spans};
-use crate::topology::{Peers, Role};
+use crate::topology::Role;
 use crate::wire::WireError;
 
 /// What the application asks the worker to do.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Job {
-    pub(crate) content_id: i64,
-    pub(crate) payload: String,
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Job {
+    /// Store a payload.
+    Payload { content_id: i64, payload: String },
+    /// Process what was uploaded: the raw object has this key and encoding.
+    Upload { content_id: i64, key: String, encoding: Encoding },
+}
+
+/// How the bytes of an upload are kept as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Encoding {
+    /// As they are, which is UTF-8.
+    Text,
+    /// As base64, with padding.
+    Base64,
 }
 
 pub(crate) struct Queue {
@@ -29,8 +41,8 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Makes a client; each receiver that waits holds one of its connections.
-    pub(crate) fn new(connections: usize, peers: watch::Receiver<Peers>) -> Self {
-        let pool = Pool::new(Role::Queue, connections, peers);
+    pub(crate) fn new(connections: usize, network: &Network) -> Self {
+        let pool = Pool::new(Role::Queue, connections, network.clone());
         Self { pool, metrics: Sender::new() }
     }
 
@@ -42,7 +54,7 @@ impl Queue {
         let span = spans::send(address);
         let traceparent = context::traceparent(&span);
         let request = Request::Send { body, traceparent };
-        let result = traced(span, lease.call::<_, Reply>(&request)).await;
+        let result = traced(span, lease.call(&request)).await;
         self.metrics.sent(address, since, result.as_ref().err().map(WireError::kind));
         result.map(|_| ())
     }
@@ -71,6 +83,6 @@ impl Queue {
     async fn settle(&self, operation: &'static str, id: i64, request: Request) -> Result<(), WireError> {
         let lease = self.pool.acquire().await?;
         let span = spans::settle(operation, id, lease.address());
-        traced(span, lease.call::<_, Reply>(&request)).await.map(|_| ())
+        traced(span, lease.call(&request)).await.map(|_| ())
     }
 }

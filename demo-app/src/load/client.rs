@@ -24,7 +24,7 @@ const RECENT: usize = 32;
 
 /// How one request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Ok,
     Failed,
     TimedOut,

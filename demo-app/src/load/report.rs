@@ -107,12 +107,12 @@ pub struct LoadReport {
 }
 
 impl LoadReport {
-    pub(super) fn sent(&mut self, in_flight: u64) {
+    pub(crate) fn sent(&mut self, in_flight: u64) {
         self.counts.sent += 1;
         self.counts.in_flight = in_flight;
     }
 
-    pub(super) fn record(&mut self, action: Action, outcome: Outcome, latency: Duration) {
+    pub(crate) fn record(&mut self, action: Action, outcome: Outcome, latency: Duration) {
         self.counts.in_flight = self.counts.in_flight.saturating_sub(1);
         match outcome {
             Outcome::Failed => self.counts.failed += 1,

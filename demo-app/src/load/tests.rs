@@ -109,7 +109,7 @@ async fn in_the_closed_loop_the_curve_changes_the_number_of_clients() {
 #[tokio::test]
 async fn a_shutdown_ends_either_loop_at_once() {
     let (_, front) = Service::start().await;
-    for closed in [None, Some(ClosedLoop { clients: 2, think: Duration::from_secs(60) })] {
+    for closed in [None, Some(ClosedLoop { clients: 2, think: Duration::from_mins(1) })] {
         let mut options = options(front, LoadPlan { closed, ..LoadPlan::default() });
         options.duration = None;
         let report = run(options, tokio::time::sleep(Duration::from_millis(50))).await;

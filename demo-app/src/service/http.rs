@@ -1,4 +1,7 @@
 //! An HTTP/1.1 server with its SERVER span and metrics, shared by proxies and application.
+//!
+//! Each also answers [`HEALTH`], by which balancers learn that the process serves. Those are no
+//! requests of users: they have no spans and are in no request metric.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,6 +24,9 @@ use crate::telemetry::spans;
 
 /// Largest body of a request: 256 KiB, a usual limit for messages, since payloads travel in one.
 pub(crate) const MAX_BODY: usize = 256 << 10;
+
+/// Where a server says that it serves.
+pub(crate) const HEALTH: &str = "/healthz";
 
 /// An answer, whole in memory.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -52,9 +58,12 @@ where
     Fut: Future<Output = Answer> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (server, answer) = (Arc::clone(&server), answer.clone());
         async move {
+            if request.uri().path() == HEALTH {
+                return Ok(json(StatusCode::OK, &serde_json::json!({ "status": "serving" })));
+            }
             let (metrics, address, routes) = &*server;
             Ok::<_, Infallible>(observed(request, metrics, *address, *routes, answer).await)
         }

@@ -1,71 +1,121 @@
 //! A reverse proxy: the load balancer in front of the web tier, and the web tier in front of the
-//! application. Both take the next tier's instances in turn, and pass over one for a while after
-//! it could not be reached.
+//! application.
+//!
+//! A request goes to the instance with the least outstanding ones. Where that was not reached, another
+//! is asked; where it broke off before it answered, another is asked once and only for a GET, since a
+//! write may have been done. The load balancer also turns requests away that are over its limit.
 
-use std::collections::HashMap;
+mod balance;
+mod health;
+mod shedding;
+mod upstreams;
+
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
-use tokio::sync::watch;
 use tracing::Instrument;
 
-use crate::node::NodeContext;
+use crate::node::{Control, NodeContext, Started, unknown};
 use crate::service::http::{Answer, refusal, serve};
 use crate::store::lock;
 use crate::telemetry::{attributes, context, instruments, spans};
-use crate::topology::{Peers, Role};
+use crate::topology::Role;
+use crate::wire::http::{self as wire_http, HttpClient};
+use balance::Balance;
+use shedding::{Shed, Shedding, Value};
 
 /// Longest wait for the next tier's answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest wait for a connection to the next tier.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// How long an instance that could not be reached is passed over.
-const REST: Duration = Duration::from_secs(2);
+/// The route whose requests have the lowest value when there is a query: a user's list.
+const COLLECTION: &str = "/api/v1/content";
 
 /// Headers that belong to one connection and are not passed on (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 6] =
     [header::CONNECTION, header::HOST, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
 
-/// Serves a proxy in front of all instances of a role.
-pub(crate) fn start(context: NodeContext, next: Role) -> impl Future<Output = ()> {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let proxy = Arc::new(Proxy {
-        upstreams: Upstreams::new(next, context.peers),
-        client: Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(connector),
-        duration: instruments::duration("http.client.request.duration", "Duration of requests made."),
-    });
-    serve(
+/// Serves the web tier: a proxy in front of all application instances.
+pub(crate) fn web(context: NodeContext) -> Started {
+    let proxy = Arc::new(Proxy::new(&context, Role::App));
+    let answering = Arc::clone(&proxy);
+    let server = serve(
         context.listener,
         context.address,
         |_, _| None,
         move |request| {
-            let proxy = Arc::clone(&proxy);
+            let proxy = Arc::clone(&answering);
             async move { proxy.forward(request).await }
         },
-    )
+    );
+    Started::plain(async move {
+        tokio::join!(server, proxy.keep_checking());
+    })
 }
 
-struct Proxy {
-    upstreams: Upstreams,
-    client: Client<HttpConnector, Full<Bytes>>,
+/// Serves the load balancer in front of the web tier.
+pub(crate) fn balancer(context: NodeContext) -> Started {
+    let proxy = Arc::new(Proxy::new(&context, Role::Web));
+    let limit = context.settings.most_requests_per_second;
+    let shedding = Arc::new(limit.map(|limit| Mutex::new(Shedding::new(limit, Instant::now()))));
+    let answering = Arc::clone(&proxy);
+    let server = serve(
+        context.listener,
+        context.address,
+        |_, _| None,
+        move |request| {
+            let (proxy, shedding) = (Arc::clone(&answering), Arc::clone(&shedding));
+            async move {
+                let admitted = shedding
+                    .as_ref()
+                    .as_ref()
+                    .map_or(Ok(()), |shedding| lock(shedding).admit(value(&request), Instant::now()));
+                match admitted {
+                    Ok(()) => proxy.forward(request).await,
+                    Err(shed) => turned_away(shed),
+                }
+            }
+        },
+    );
+    let checking = Arc::clone(&proxy);
+    let serving = async move {
+        tokio::join!(server, checking.keep_checking());
+    };
+    Started::turned(serving, move |control| match control {
+        Control::Uneven { share } => {
+            proxy.balance.tilt(share);
+            Ok(())
+        }
+        other => Err(unknown(&other)),
+    })
+}
+
+/// What a request is worth.
+fn value(request: &Request<Bytes>) -> Value {
+    let is_list = request.method() == Method::GET && request.uri().path() == COLLECTION;
+    if is_list { Value::Low } else { Value::High }
+}
+
+fn turned_away(shed: Shed) -> Answer {
+    let why = match shed {
+        Shed::LowValue => "too many requests: lists make room for the rest; try again in a second",
+        Shed::OverLimit => "too many requests: the limit is reached; try again in a second",
+    };
+    let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, why);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
+/// Passes requests on to the instances of a role.
+pub(super) struct Proxy {
+    balance: Arc<Balance>,
+    client: HttpClient,
     duration: Histogram<f64>,
 }
 
@@ -89,27 +139,41 @@ impl Failure {
 }
 
 impl Proxy {
-    async fn forward(&self, request: Request<Bytes>) -> Answer {
-        let mut failure = None;
-        for _ in 0..self.upstreams.count().max(1) {
-            let Some(address) = self.upstreams.pick(Instant::now()) else {
-                return refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance to serve the request");
-            };
-            match self.ask(address, &request).await {
+    /// Makes a proxy in front of all instances of a role.
+    pub(super) fn new(context: &NodeContext, next: Role) -> Self {
+        Self {
+            balance: Balance::new(next, context.peers.clone(), context.seed),
+            client: wire_http::client(context.wires.clone(), next),
+            duration: instruments::duration("http.client.request.duration", "Duration of requests made."),
+        }
+    }
+
+    /// Checks the next tier's health, for as long as it is polled.
+    pub(super) async fn keep_checking(&self) {
+        self.balance.keep_checking(&self.client).await;
+    }
+
+    /// Passes a request on and returns the answer, or one that says why there is none.
+    pub(super) async fn forward(&self, request: Request<Bytes>) -> Answer {
+        let mut tried = Vec::new();
+        let mut failures = Vec::new();
+        while let Some(upstream) = self.balance.pick(&tried) {
+            tried.push(upstream.address);
+            match self.ask(upstream.address, &request).await {
                 Ok(answer) => return answer,
-                Err(Failure::Unreachable) => {
-                    self.upstreams.rest(address, Instant::now());
-                    failure = Some(Failure::Unreachable);
-                }
-                Err(other) => {
-                    failure = Some(other);
-                    break;
-                }
+                Err(failure) => failures.push(failure),
+            }
+            if failures.last() == Some(&Failure::Unreachable) {
+                self.balance.unreachable(upstream.address);
+            }
+            if !may_be_tried_again(request.method(), &failures) {
+                break;
             }
         }
-        match failure {
+        match failures.last() {
+            None => refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance to serve the request"),
             Some(Failure::Timeout) => refusal(StatusCode::GATEWAY_TIMEOUT, "the next tier did not answer in time"),
-            _ => refusal(StatusCode::BAD_GATEWAY, "the next tier could not be reached"),
+            Some(_) => refusal(StatusCode::BAD_GATEWAY, "the next tier could not be reached"),
         }
     }
 
@@ -161,6 +225,18 @@ impl Proxy {
     }
 }
 
+/// Whether a request that failed so may be tried at another instance: if it was never reached, or, for
+/// one that changes nothing, if one instance at most broke off.
+fn may_be_tried_again(method: &Method, failures: &[Failure]) -> bool {
+    match failures.last() {
+        Some(Failure::Unreachable) => true,
+        Some(Failure::Broken) => {
+            *method == Method::GET && failures.iter().filter(|&&failure| failure == Failure::Broken).count() < 2
+        }
+        Some(Failure::Timeout) | None => false,
+    }
+}
+
 /// Returns the request as it goes to `address`.
 fn onward(request: &Request<Bytes>, address: SocketAddr) -> Request<Full<Bytes>> {
     let mut onward = Request::new(Full::new(request.body().clone()));
@@ -185,68 +261,62 @@ fn strip(headers: &mut HeaderMap) {
     headers.remove("keep-alive");
 }
 
-/// The instances of the next tier.
-struct Upstreams {
-    role: Role,
-    peers: watch::Receiver<Peers>,
-    turn: AtomicUsize,
-    resting: Mutex<HashMap<SocketAddr, Instant>>,
-}
-
-impl Upstreams {
-    fn new(role: Role, peers: watch::Receiver<Peers>) -> Self {
-        Self { role, peers, turn: AtomicUsize::new(0), resting: Mutex::new(HashMap::new()) }
-    }
-
-    fn count(&self) -> usize {
-        self.peers.borrow().all(self.role).count()
-    }
-
-    /// Returns the next instance that does not rest, or the next one when all do.
-    fn pick(&self, now: Instant) -> Option<SocketAddr> {
-        let mut all: Vec<SocketAddr> = self.peers.borrow().all(self.role).collect();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        if all.is_empty() {
-            return None;
-        }
-        let first = turn % all.len();
-        all.rotate_left(first);
-        let mut resting = lock(&self.resting);
-        resting.retain(|_, until| *until > now);
-        all.iter().find(|address| !resting.contains_key(address)).or(all.first()).copied()
-    }
-
-    /// Passes over an instance for a while.
-    fn rest(&self, address: SocketAddr, now: Instant) {
-        lock(&self.resting).insert(address, now + REST);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::{Peer, Zone};
+    use crate::service::testbed::{Origin, get, node};
+    use crate::settings::Settings;
+    use crate::topology::Phase;
 
-    fn upstreams(ports: &[u16]) -> Upstreams {
-        let peer =
-            |port: &u16| Peer { role: Role::App, zone: Zone::A, address: SocketAddr::from(([127, 0, 0, 1], *port)) };
-        Upstreams::new(Role::App, watch::channel(Peers(ports.iter().map(peer).collect())).1)
+    #[tokio::test]
+    async fn a_read_survives_an_instance_that_breaks_off_and_one_that_is_gone() {
+        let breaks = Origin::that_breaks_off().await;
+        let gone = {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap()
+        };
+        let good = Origin::start(|_, _| (200, vec![])).await;
+        let web = node(Role::App, &[breaks, gone, good.address], Settings::of(Phase::WEB_TIER), web).await;
+        for _ in 0..6 {
+            assert_eq!(get(web, "/api/v1/content/1", &[]).await.0, 200);
+        }
+        assert_eq!(good.requests(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_balancer_over_its_limit_says_when_to_come_again() {
+        let origin = Origin::start(|_, _| (200, vec![])).await;
+        let mut settings = Settings::of(Phase::SPIKES);
+        settings.most_requests_per_second = Some(2.0);
+        let balancer = node(Role::Web, &[origin.address], settings, balancer).await;
+        let mut statuses = Vec::new();
+        for _ in 0..20 {
+            let (status, headers) = get(balancer, "/api/v1/content/1", &[]).await;
+            assert_eq!(headers.contains_key("retry-after"), status == 429);
+            statuses.push(status);
+        }
+        assert_eq!(statuses[..2], [200, 200]);
+        assert!(statuses.contains(&429), "{statuses:?}");
+        assert_eq!(get(balancer, "/healthz", &[]).await.0, 200, "a check is no request");
     }
 
     #[test]
-    fn instances_are_taken_in_turn_and_one_that_rests_is_passed_over() {
-        let (upstreams, now) = (upstreams(&[1, 2]), Instant::now());
-        let port = |now| upstreams.pick(now).unwrap().port();
-        assert_eq!([port(now), port(now), port(now)], [1, 2, 1]);
-        upstreams.rest(SocketAddr::from(([127, 0, 0, 1], 2)), now);
-        assert_eq!([port(now), port(now), port(now)], [1, 1, 1]);
-        assert_eq!([port(now + REST), port(now + REST)], [1, 2]);
+    fn a_write_is_tried_again_only_where_it_was_never_reached() {
+        use Failure::{Broken, Timeout, Unreachable};
+        assert!(may_be_tried_again(&Method::POST, &[Unreachable, Unreachable]));
+        assert!(!may_be_tried_again(&Method::POST, &[Unreachable, Broken]));
+        assert!(may_be_tried_again(&Method::GET, &[Broken]));
+        assert!(may_be_tried_again(&Method::GET, &[Broken, Unreachable]));
+        assert!(!may_be_tried_again(&Method::GET, &[Broken, Unreachable, Broken]));
+        assert!(!may_be_tried_again(&Method::GET, &[Timeout]));
     }
 
     #[test]
-    fn when_all_rest_one_is_asked_all_the_same() {
-        let (upstreams, now) = (upstreams(&[1]), Instant::now());
-        upstreams.rest(SocketAddr::from(([127, 0, 0, 1], 1)), now);
-        assert!(upstreams.pick(now).is_some());
+    fn lists_are_worth_least() {
+        let value =
+            |method: Method, uri: &str| value(&Request::builder().method(method).uri(uri).body(Bytes::new()).unwrap());
+        assert_eq!(value(Method::GET, "/api/v1/content?user_id=7"), Value::Low);
+        assert_eq!(value(Method::GET, "/api/v1/content/7"), Value::High);
+        assert_eq!(value(Method::POST, "/api/v1/content"), Value::High);
     }
 }

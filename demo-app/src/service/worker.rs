@@ -1,41 +1,57 @@
-//! The worker: takes a message, stores its payload, and marks the row as processed.
+//! The worker: takes messages, several at once, and does the heavy part of the writes.
 //!
-//! Delivery is at least once, so processing twice does the same as processing once: the object and
-//! the row are written under the content's own id.
+//! Delivery is at least once, and processing twice does the same as once. A message that cannot be
+//! processed costs as much time as any other before that is known, and goes back to the queue, which
+//! counts how often it was handed out. While a store fails, a message is kept and tried again instead:
+//! given back, it would be counted to death for what is not its fault.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+use crate::clients::Network;
 use crate::clients::database::Database;
-use crate::clients::objects::{self, Objects};
-use crate::clients::queue::{Job, Queue};
+use crate::clients::objects::Objects;
+use crate::clients::queue::Queue;
 use crate::node::NodeContext;
+use crate::service::processing::{ProcessError, finish};
 use crate::store::messages::Message;
+use crate::store::service_time::Servers;
 use crate::telemetry::{attributes, instruments, spans};
 use crate::wire::WireError;
 
-/// How long a receiver waits after the queue could not be reached.
+/// How long a receiver waits after a failure: not again at once, while a store is likely still away.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// How long a message is tried again while a store fails: longer than a failover takes. After that the
+/// queue hands it out again.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 struct Worker {
     queue: Queue,
     primary: Database,
     objects: Objects,
+    servers: Arc<Servers>,
     duration: Histogram<f64>,
 }
 
 /// Works for as long as it is polled.
 pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
-    let (peers, settings) = (context.peers, context.settings);
+    let settings = context.settings;
+    let network = Network { peers: context.peers, wires: context.wires };
+    // The pools of workers keep their size.
+    let (_, squeeze) = watch::channel(None);
     let worker = Arc::new(Worker {
-        queue: Queue::new(2 * settings.worker.concurrency, peers.clone()),
-        primary: Database::primary(settings.primary_pool, peers.clone()),
-        objects: Objects::new(peers),
+        queue: Queue::new(2 * settings.worker.concurrency, &network),
+        primary: Database::primary(settings.primary_pool, &network, squeeze),
+        objects: Objects::remote(&network),
+        servers: context.servers,
         duration: instruments::duration("messaging.process.duration", "Duration of processing a message."),
     });
     async move {
@@ -50,36 +66,46 @@ pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
 async fn receive(worker: Arc<Worker>) {
     loop {
         match worker.queue.receive().await {
-            Ok((Some(message), address)) => {
-                let traceparent = message.traceparent.as_deref();
-                let span = spans::process(message.id, traceparent, address);
-                let since = Instant::now();
-                let result = process(&worker, &message).instrument(span.clone()).await;
-
-                let mut labels = attributes::with(
-                    attributes::queue_node(address),
-                    [KeyValue::new("messaging.operation.name", "process")],
-                );
-                if let Err(error) = &result {
-                    spans::fail(&span, error.kind(), format!("failed to {error}"));
-                    labels.push(KeyValue::new("error.type", error.kind()));
-                }
-                worker.duration.record(since.elapsed().as_secs_f64(), &labels);
-                if result.is_err() {
-                    // Not again at once, while a store is likely still away.
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
+            Ok((Some(message), address)) => see_through(&worker, &message, address).await,
             Ok((None, _)) => {}
             Err(_) => tokio::time::sleep(RETRY).await,
         }
     }
 }
 
-async fn process(worker: &Worker, message: &Message) -> Result<(), WireError> {
-    let result = finish(worker, message).await;
-    match result {
-        Ok(()) => worker.queue.acknowledge(message.id).await,
+/// Processes a message, again and again while it is the stores that fail.
+async fn see_through(worker: &Worker, message: &Message, address: SocketAddr) {
+    let since = Instant::now();
+    while let Err(error) = attempt(worker, message, address).await {
+        tokio::time::sleep(RETRY).await;
+        let again = matches!(error, ProcessError::Wire(_)) && since.elapsed() < PATIENCE;
+        if !again {
+            break;
+        }
+    }
+}
+
+/// Processes a message once, inside its CONSUMER span.
+async fn attempt(worker: &Worker, message: &Message, address: SocketAddr) -> Result<(), ProcessError> {
+    let span = spans::process(message.id, message.traceparent.as_deref(), address);
+    let since = Instant::now();
+    let result = process(worker, message).instrument(span.clone()).await;
+
+    let mut labels =
+        attributes::with(attributes::queue_node(address), [KeyValue::new("messaging.operation.name", "process")]);
+    if let Err(error) = &result {
+        spans::fail(&span, error.kind(), format!("failed to {error}"));
+        labels.push(KeyValue::new("error.type", error.kind()));
+    }
+    worker.duration.record(since.elapsed().as_secs_f64(), &labels);
+    result
+}
+
+/// Processes a message and removes it from the queue, or gives it back if it is to blame itself.
+async fn process(worker: &Worker, message: &Message) -> Result<(), ProcessError> {
+    match work(worker, message).await {
+        Ok(()) => Ok(worker.queue.acknowledge(message.id).await?),
+        Err(error @ ProcessError::Wire(_)) => Err(error),
         Err(error) => {
             // Should this fail too, the visibility timeout brings the message back.
             let _ = worker.queue.release(message.id).await;
@@ -88,16 +114,9 @@ async fn process(worker: &Worker, message: &Message) -> Result<(), WireError> {
     }
 }
 
-async fn finish(worker: &Worker, message: &Message) -> Result<(), WireError> {
-    let job: Job = serde_json::from_str(&message.body)?;
-    let metadata = metadata(&job.payload);
-    let key = objects::key(job.content_id);
-    worker.objects.put(key.clone(), job.payload).await?;
-    worker.primary.update(job.content_id, metadata, objects::url(&key)).await
-}
-
-/// Returns what is known of a payload, as the JSON object that `content_metadata` holds.
-pub(crate) fn metadata(payload: &str) -> String {
-    let words = payload.split_whitespace().count();
-    serde_json::json!({ "bytes": payload.len(), "words": words }).to_string()
+async fn work(worker: &Worker, message: &Message) -> Result<(), ProcessError> {
+    let refused = |_| WireError::Refused("too busy".to_owned());
+    worker.servers.hold(Duration::ZERO).await.map_err(refused)?;
+    let job = serde_json::from_str(&message.body).map_err(ProcessError::Unreadable)?;
+    finish(job, &worker.objects, &worker.primary).await
 }

@@ -1,16 +1,22 @@
-//! The content database: one SQLite file, as the primary or as a replica.
+//! The content database: one SQLite file, as the primary, its standby or a replica.
 //!
-//! The primary's triggers write every change into `change_log`, in the same transaction. A replica
-//! reads the log in order and applies it, also in one transaction with its *position*, the sequence
-//! number of the last change applied. A *heartbeat* is a row that the primary stamps with the time
-//! at a fixed pace; it travels through the log as any change does, so the age of the last heartbeat
-//! applied is the replica's true lag.
+//! This file has the protocol and the statements on contents and sessions. `connections` says who may
+//! write when, `log` how changes get from one file to the next, `disk` how large a file is and may
+//! become.
+
+pub(crate) mod connections;
+mod disk;
+mod log;
 
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+use rusqlite::{
+    Connection, OptionalExtension, Row as SqlRow, StatementStatus, Transaction, TransactionBehavior, params,
+};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use log::{Change, Changed, MOST_CHANGES, Place};
 
 /// What a database is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,9 +43,15 @@ pub(crate) enum Request {
     InsertMany {
         rows: Vec<Content>,
     },
-    /// Changes after a position; confirms everything up to it. Waits for the first one.
+    /// Changes after a place; confirms everything up to it. Waits for the first one.
     Changes {
-        after: i64,
+        after: Place,
+        follower: Follower,
+    },
+    /// Some of all contents and sessions, after the last ones of those that were copied already.
+    Copy {
+        content: i64,
+        session: String,
     },
     /// The last position written or applied.
     Position,
@@ -61,12 +73,38 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Row(Option<Content>),
     Rows(Vec<Content>),
-    Session { user_id: Option<i64> },
-    Lag { behind: Duration },
-    Inserted { id: i64 },
-    Changed { rows: usize },
-    Changes(Vec<Change>),
+    Session {
+        user_id: Option<i64>,
+    },
+    Lag {
+        behind: Duration,
+    },
+    Inserted {
+        id: i64,
+    },
+    Changed {
+        rows: usize,
+    },
+    Changes {
+        timeline: i64,
+        changes: Vec<Change>,
+    },
+    /// The log does not lead on from where the follower is: it has to copy everything.
+    CopyNeeded,
+    Copied {
+        at: Place,
+        some: Vec<Changed>,
+    },
     Position(i64),
+}
+
+/// Who follows a primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Follower {
+    /// What it has confirmed outlives the primary.
+    Standby,
+    /// It gets nothing that a promoted standby would not have.
+    Replica,
 }
 
 /// A row of `user_content`.
@@ -82,84 +120,106 @@ pub(crate) struct Content {
     pub(crate) created_at: String,
 }
 
-/// An entry of the change log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Change {
-    pub(crate) position: i64,
-    pub(crate) what: Changed,
-}
+/// How many contents a list has at most.
+const LISTED: i64 = 20;
 
-/// What a change did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Changed {
-    Put(Content),
-    Delete { id: i64 },
-    Heartbeat { at: i64 },
-}
+/// Longest wait for another session's lock: 5 s, SQLite's usual in applications.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Most changes handed to a replica at once.
-const CHANGES: i64 = 500;
+/// How often a session looks whether the lock is free.
+const LOCK_LOOK: Duration = Duration::from_millis(2);
 
 const TABLES: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     CREATE TABLE IF NOT EXISTS user_content (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- a late job finds no other content under its id
         user_id INTEGER NOT NULL,
         content_metadata TEXT,
         asset_url TEXT,
         created_at TIMESTAMP NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
     );
-    CREATE INDEX IF NOT EXISTS user_content_user_id ON user_content (user_id);
     CREATE INDEX IF NOT EXISTS user_content_created_at ON user_content (created_at);
+    CREATE TABLE IF NOT EXISTS session (id TEXT PRIMARY KEY, user_id INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS heartbeat (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER);
     INSERT OR IGNORE INTO heartbeat VALUES (1, NULL);
-    CREATE TABLE IF NOT EXISTS applied (id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER);
-    INSERT OR IGNORE INTO applied VALUES (1, 0);
-";
-
-const LOG: &str = "
-    CREATE TABLE IF NOT EXISTS change_log (
-        position INTEGER PRIMARY KEY AUTOINCREMENT,
-        what TEXT NOT NULL
+    CREATE TABLE IF NOT EXISTS applied (
+        id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER, timeline INTEGER, forked_at INTEGER
     );
-    CREATE TRIGGER IF NOT EXISTS log_insert AFTER INSERT ON user_content BEGIN
-        INSERT INTO change_log (what) VALUES (json_object('put', json_object(
-            'id', new.id, 'user_id', new.user_id, 'content_metadata', new.content_metadata,
-            'asset_url', new.asset_url, 'created_at', new.created_at)));
-    END;
-    CREATE TRIGGER IF NOT EXISTS log_update AFTER UPDATE ON user_content BEGIN
-        INSERT INTO change_log (what) VALUES (json_object('put', json_object(
-            'id', new.id, 'user_id', new.user_id, 'content_metadata', new.content_metadata,
-            'asset_url', new.asset_url, 'created_at', new.created_at)));
-    END;
-    CREATE TRIGGER IF NOT EXISTS log_delete AFTER DELETE ON user_content BEGIN
-        INSERT INTO change_log (what) VALUES (json_object('delete', json_object('id', old.id)));
-    END;
-    CREATE TRIGGER IF NOT EXISTS log_heartbeat AFTER UPDATE ON heartbeat BEGIN
-        INSERT INTO change_log (what) VALUES (json_object('heartbeat', json_object('at', new.at)));
-    END;
+    INSERT OR IGNORE INTO applied VALUES (1, 0, 1, 0);
 ";
 
-/// An open database file.
+const USER_INDEX: &str = "CREATE INDEX IF NOT EXISTS user_content_user_id ON user_content (user_id);";
+
+/// A session of a database file.
 pub(crate) struct Database {
     connection: Connection,
 }
 
 impl Database {
-    /// Opens the file of a primary, with its change log.
+    /// Opens the file of a primary, which writes its own change log.
     pub(crate) fn primary(path: &Path) -> rusqlite::Result<Self> {
         let database = Self::replica(path)?;
-        database.connection.execute_batch(LOG)?;
+        database.connection.execute_batch(log::TABLE)?;
+        database.connection.execute_batch(log::TRIGGERS)?;
+        Ok(database)
+    }
+
+    /// Opens the file of a standby, which keeps its primary's change log.
+    pub(crate) fn standby(path: &Path) -> rusqlite::Result<Self> {
+        let database = Self::replica(path)?;
+        database.connection.execute_batch(log::TABLE)?;
+        database.connection.execute_batch(log::NO_TRIGGERS)?;
         Ok(database)
     }
 
     /// Opens the file of a replica.
     pub(crate) fn replica(path: &Path) -> rusqlite::Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.execute_batch(TABLES)?;
+        let database = Self::session(path)?;
+        database.connection.execute_batch(TABLES)?;
+        database.connection.execute_batch(USER_INDEX)?;
+        Ok(database)
+    }
+
+    /// Opens another session of a file that is open.
+    pub(crate) fn session(path: &Path) -> rusqlite::Result<Self> {
+        let mut connection = Connection::open(path)?;
+        connection.execute_batch("PRAGMA synchronous = NORMAL;")?;
+        let most = (LOCK_PATIENCE.as_millis() / LOCK_LOOK.as_millis()) as i32;
+        // SQLite's own handler backs off to 100 ms, which is a lock's whole life here.
+        connection.busy_handler(Some(move |looks| {
+            std::thread::sleep(LOCK_LOOK);
+            looks < most
+        }))?;
         Ok(Self { connection })
+    }
+
+    /// Does some work in one transaction, which takes the write lock before `work` begins.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Self) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let done = work(self)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Takes the write lock until [`Self::release`].
+    pub(crate) fn take(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    /// Gives the write lock back.
+    pub(crate) fn release(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// Computes for so many steps in a query, and nothing else.
+    pub(crate) fn compute(&self, steps: u64) -> rusqlite::Result<i64> {
+        self.connection
+            .prepare_cached(
+                "WITH RECURSIVE step (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM step WHERE number < ?)
+                 SELECT sum(number % 7) FROM step",
+            )?
+            .query_row([steps as i64], |row| row.get(0))
     }
 
     /// Returns the row of a content.
@@ -178,13 +238,45 @@ impl Database {
         self.connection.prepare_cached("INSERT INTO user_content (user_id) VALUES (?)")?.insert([user_id])
     }
 
-    /// Inserts processed rows in one transaction; those with an id that is taken are replaced.
-    pub(crate) fn insert_many(&mut self, rows: &[Content]) -> rusqlite::Result<usize> {
-        let transaction = self.connection.transaction()?;
-        for row in rows {
-            put(&transaction, row)?;
-        }
-        transaction.commit()?;
+    /// Returns the newest contents of a user, and how many rows were scanned for want of an index.
+    pub(crate) fn list(&self, user_id: i64) -> rusqlite::Result<(Vec<Content>, u32)> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, user_id, content_metadata, asset_url, created_at
+             FROM user_content WHERE user_id = ? ORDER BY id DESC LIMIT ?",
+        )?;
+        statement.reset_status(StatementStatus::FullscanStep);
+        let rows = statement.query_map([user_id, LISTED], content)?.collect::<rusqlite::Result<_>>()?;
+        Ok((rows, statement.reset_status(StatementStatus::FullscanStep) as u32))
+    }
+
+    /// Drops the index on users, or makes it again.
+    pub(crate) fn index_users(&self, there: bool) -> rusqlite::Result<()> {
+        let statement = if there { USER_INDEX } else { "DROP INDEX IF EXISTS user_content_user_id" };
+        self.connection.execute_batch(statement)
+    }
+
+    /// Remembers who a session belongs to.
+    pub(crate) fn put_session(&self, id: &str, user_id: i64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO session (id, user_id) VALUES (?, ?)
+                 ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id",
+            )?
+            .execute(params![id, user_id])?;
+        Ok(())
+    }
+
+    /// Returns who a session belongs to.
+    pub(crate) fn get_session(&self, id: &str) -> rusqlite::Result<Option<i64>> {
+        self.connection
+            .prepare_cached("SELECT user_id FROM session WHERE id = ?")?
+            .query_row([id], |row| row.get(0))
+            .optional()
+    }
+
+    /// Inserts processed rows; those with an id that is taken are replaced.
+    pub(crate) fn insert_many(&self, rows: &[Content]) -> rusqlite::Result<usize> {
+        rows.iter().try_for_each(|row| self.put(row))?;
         Ok(rows.len())
     }
 
@@ -211,75 +303,18 @@ impl Database {
         self.connection.query_row("SELECT at FROM heartbeat", [], |row| row.get(0))
     }
 
-    /// Returns the next changes after a position, oldest first.
-    pub(crate) fn changes(&self, after: i64) -> rusqlite::Result<Vec<Change>> {
+    fn put(&self, row: &Content) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
-                "SELECT position, what FROM change_log WHERE position > ?
-                 ORDER BY position LIMIT ?",
+                "INSERT INTO user_content (id, user_id, content_metadata, asset_url, created_at)
+                 VALUES (?, ?, ?, ?, ?)
+                 ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id,
+                     content_metadata = excluded.content_metadata, asset_url = excluded.asset_url,
+                     created_at = excluded.created_at",
             )?
-            .query_map([after, CHANGES], change)?
-            .collect()
+            .execute(params![row.id, row.user_id, row.content_metadata, row.asset_url, row.created_at])?;
+        Ok(())
     }
-
-    /// Drops the changes up to a position, which the replica has confirmed.
-    pub(crate) fn prune(&self, up_to: i64) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached("DELETE FROM change_log WHERE position <= ?")?.execute([up_to])
-    }
-
-    /// Returns the position of the last change written.
-    pub(crate) fn written(&self) -> rusqlite::Result<i64> {
-        self.connection
-            .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'change_log'")?
-            .query_row([], |row| row.get(0))
-            .optional()
-            .map(Option::unwrap_or_default)
-    }
-
-    /// Returns the position of the last change applied.
-    pub(crate) fn applied(&self) -> rusqlite::Result<i64> {
-        self.connection.query_row("SELECT position FROM applied", [], |row| row.get(0))
-    }
-
-    /// Applies changes and moves the position, all or nothing.
-    pub(crate) fn apply(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        for change in changes {
-            match &change.what {
-                Changed::Put(row) => put(&transaction, row)?,
-                Changed::Delete { id } => {
-                    transaction.execute("DELETE FROM user_content WHERE id = ?", [id])?;
-                }
-                Changed::Heartbeat { at } => {
-                    transaction.execute("UPDATE heartbeat SET at = ?", [at])?;
-                }
-            }
-            transaction.execute("UPDATE applied SET position = ?", [change.position])?;
-        }
-        transaction.commit()
-    }
-
-    /// Returns the size of the file in bytes, the log of the journal not counted.
-    pub(crate) fn size(&self) -> rusqlite::Result<u64> {
-        self.connection.query_row(
-            "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
-            [],
-            |row| row.get::<_, i64>(0).map(|bytes| bytes as u64),
-        )
-    }
-}
-
-fn put(connection: &Connection, row: &Content) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO user_content (id, user_id, content_metadata, asset_url, created_at)
-             VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id,
-                 content_metadata = excluded.content_metadata, asset_url = excluded.asset_url,
-                 created_at = excluded.created_at",
-        )?
-        .execute(params![row.id, row.user_id, row.content_metadata, row.asset_url, row.created_at])?;
-    Ok(())
 }
 
 fn content(row: &SqlRow<'_>) -> rusqlite::Result<Content> {
@@ -292,55 +327,52 @@ fn content(row: &SqlRow<'_>) -> rusqlite::Result<Content> {
     })
 }
 
-fn change(row: &SqlRow<'_>) -> rusqlite::Result<Change> {
-    let text: String = row.get(1)?;
-    let what = serde_json::from_str(&text)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error)))?;
-    Ok(Change { position: row.get(0)?, what })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pair() -> (tempfile::TempDir, Database, Database) {
+    fn database() -> (tempfile::TempDir, Database) {
         let folder = tempfile::tempdir().unwrap();
-        let primary = Database::primary(&folder.path().join("primary.db")).unwrap();
-        let replica = Database::replica(&folder.path().join("replica.db")).unwrap();
-        (folder, primary, replica)
+        let database = Database::primary(&folder.path().join("content.db")).unwrap();
+        (folder, database)
     }
 
     #[test]
-    fn a_replica_that_applies_the_log_equals_its_primary() {
-        let (_folder, primary, mut replica) = pair();
-        let first = primary.insert(7).unwrap();
-        let second = primary.insert(8).unwrap();
-        primary.update(first, r#"{"bytes":3}"#, "s3://content/1").unwrap();
-        primary.delete(second).unwrap();
-        primary.beat(1_234).unwrap();
+    fn a_list_has_the_newest_of_one_user_and_scans_only_without_the_index() {
+        let (_folder, database) = database();
+        for number in 0..500 {
+            database.insert(number % 10).unwrap();
+        }
+        let (rows, scanned) = database.list(3).unwrap();
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        assert_eq!((ids.len(), ids[0], ids[19], scanned), (20, 494, 304, 0));
 
-        replica.apply(&primary.changes(0).unwrap()).unwrap();
+        database.index_users(false).unwrap();
+        let (same, scanned) = database.list(3).unwrap();
+        assert_eq!(same, rows);
+        assert!((190..=200).contains(&scanned), "{scanned} rows were scanned");
 
-        assert_eq!(replica.select(first).unwrap(), primary.select(first).unwrap());
-        assert_eq!(replica.select(second).unwrap(), None);
-        assert_eq!(replica.heartbeat().unwrap(), Some(1_234));
-        assert_eq!(replica.applied().unwrap(), primary.written().unwrap());
+        database.index_users(true).unwrap();
+        assert_eq!(database.list(3).unwrap().1, 0);
     }
 
     #[test]
-    fn applying_goes_on_from_the_position_after_the_log_was_pruned() {
-        let (_folder, primary, mut replica) = pair();
-        primary.insert(7).unwrap();
-        replica.apply(&primary.changes(0).unwrap()).unwrap();
-        let position = replica.applied().unwrap();
-        primary.prune(position).unwrap();
-        assert_eq!(primary.written().unwrap(), position);
+    fn a_session_is_known_until_it_belongs_to_somebody_else() {
+        let (_folder, database) = database();
+        assert_eq!(database.get_session("s").unwrap(), None);
+        database.put_session("s", 7).unwrap();
+        database.put_session("s", 8).unwrap();
+        assert_eq!(database.get_session("s").unwrap(), Some(8));
+    }
 
-        let id = primary.insert(8).unwrap();
-        let changes = primary.changes(position).unwrap();
-        assert_eq!(changes.len(), 1);
-        assert_eq!(changes[0].position, position + 1);
-        replica.apply(&changes).unwrap();
-        assert_eq!(replica.select(id).unwrap().unwrap().user_id, 8);
+    #[test]
+    fn a_transaction_that_fails_leaves_nothing() {
+        let (_folder, database) = database();
+        let failed = database.write(|database| {
+            database.insert(7)?;
+            database.connection.execute_batch("no statement")
+        });
+        assert!(failed.is_err());
+        assert_eq!(database.list(7).unwrap().0, []);
     }
 }

@@ -35,19 +35,19 @@ pub(crate) enum Request {
 pub(crate) type Reply = Option<String>;
 
 /// A folder of objects.
-struct Objects {
+pub(crate) struct Objects {
     folder: PathBuf,
     /// Tells apart the unfinished files of writes that run at once.
     writes: AtomicU64,
 }
 
 impl Objects {
-    fn open(folder: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         Ok(Self { folder, writes: AtomicU64::new(0) })
     }
 
-    fn put(&self, key: &str, data: &str) -> io::Result<()> {
+    pub(crate) fn put(&self, key: &str, data: &str) -> io::Result<()> {
         let path = self.path(key)?;
         let write = self.writes.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.folder.join(format!(".{write}"));
@@ -55,7 +55,7 @@ impl Objects {
         fs::rename(unfinished, path)
     }
 
-    fn get(&self, key: &str) -> io::Result<Option<String>> {
+    pub(crate) fn get(&self, key: &str) -> io::Result<Option<String>> {
         match fs::read_to_string(self.path(key)?) {
             Ok(data) => Ok(Some(data)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -1,6 +1,7 @@
 //! The governor: holds a node's requests for their service time, a bounded number at once.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -18,6 +19,15 @@ pub(crate) struct Servers {
     random: Mutex<StdRng>,
     slowness: Mutex<Slowness>,
     busy: Mutex<Busy>,
+    pending: AtomicUsize,
+}
+
+/// How a governed node's servers are occupied at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Occupancy {
+    pub(crate) most: usize,
+    pub(crate) busy: usize,
+    pub(crate) pending: usize,
 }
 
 /// What a fault adds.
@@ -44,6 +54,7 @@ impl Servers {
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             slowness: Mutex::default(),
             busy: Mutex::new(Busy { since: Instant::now(), used: Duration::ZERO }),
+            pending: AtomicUsize::new(0),
         }
     }
 
@@ -54,10 +65,16 @@ impl Servers {
             return Err(Refused);
         }
         let Some((time, free)) = &self.governed else {
-            tokio::time::sleep(longer + by).await;
+            let longer = longer + by;
+            // Even the shortest sleep lasts until the timer's next millisecond.
+            if !longer.is_zero() {
+                tokio::time::sleep(longer).await;
+            }
             return Ok(());
         };
+        let waiting = Waiting::enter(&self.pending);
         let _server = free.acquire().await.expect("the semaphore is never closed");
+        drop(waiting);
         let since = Instant::now();
         let time = sample(time.mean, &mut lock(&self.random)) + longer + by;
         tokio::time::sleep(time).await;
@@ -65,9 +82,26 @@ impl Servers {
         Ok(())
     }
 
+    /// Waits for a free server and holds it for as long as some work takes by itself.
+    pub(crate) async fn occupy<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some((_, free)) = &self.governed else { return work.await };
+        let _server = free.acquire().await.expect("the semaphore is never closed");
+        let since = Instant::now();
+        let done = work.await;
+        lock(&self.busy).used += since.elapsed();
+        done
+    }
+
     /// Makes each request take longer, and a share of them be refused; zeros put it back.
     pub(crate) fn slow(&self, by: Duration, refused: f64) {
         *lock(&self.slowness) = Slowness { by, refused };
+    }
+
+    /// How the servers are occupied now; `None` where nothing is governed.
+    pub(crate) fn occupancy(&self) -> Option<Occupancy> {
+        let (time, free) = self.governed.as_ref()?;
+        let busy = time.concurrency.saturating_sub(free.available_permits());
+        Some(Occupancy { most: time.concurrency, busy, pending: self.pending.load(Ordering::Relaxed) })
     }
 
     /// Share of the servers that were busy since this was asked last, 0 to 1; 0 where nothing is governed.
@@ -81,8 +115,24 @@ impl Servers {
     }
 }
 
+/// Counts a request that waits for a server, also when it gives up.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(pending: &'a AtomicUsize) -> Self {
+        pending.fetch_add(1, Ordering::Relaxed);
+        Self(pending)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Draws a service time: half the mean is certain, the other half exponential.
-fn sample(mean: Duration, random: &mut StdRng) -> Duration {
+pub(crate) fn sample(mean: Duration, random: &mut StdRng) -> Duration {
     let exponential: f64 = Exp1.sample(random);
     mean.mul_f64(0.5 + 0.5 * exponential)
 }
@@ -90,6 +140,20 @@ fn sample(mean: Duration, random: &mut StdRng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_is_served_and_who_waits_is_known() {
+        let servers = Servers::new(Some(ServiceTime::millis(60_000, 2)), 1);
+        assert_eq!(servers.occupancy(), Some(Occupancy { most: 2, busy: 0, pending: 0 }));
+        let hold = || servers.hold(Duration::ZERO);
+        let mut three = Box::pin(async { tokio::join!(hold(), hold(), hold()) });
+        let begun = std::future::poll_fn(|context| std::task::Poll::Ready(three.as_mut().poll(context).is_pending()));
+        assert!(begun.await);
+        assert_eq!(servers.occupancy(), Some(Occupancy { most: 2, busy: 2, pending: 1 }));
+        drop(three);
+        assert_eq!(servers.occupancy(), Some(Occupancy { most: 2, busy: 0, pending: 0 }), "all gave up");
+        assert_eq!(Servers::new(None, 1).occupancy(), None);
+    }
 
     #[test]
     fn service_times_have_their_mean_and_their_floor() {
@@ -99,5 +163,24 @@ mod tests {
         let average = times.iter().sum::<f64>() / times.len() as f64;
         assert!((average - 0.010).abs() < 0.000_2, "mean is {average}");
         assert!(times.iter().all(|&time| time >= 0.005));
+    }
+
+    #[tokio::test]
+    async fn work_that_occupies_the_only_server_is_waited_for_and_counted() {
+        let servers = Servers::new(Some(ServiceTime::millis(1, 1)), 1);
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let held = async {
+            servers.hold(Duration::ZERO).await.unwrap();
+        };
+        let mut held = std::pin::pin!(held);
+        {
+            let mut working = std::pin::pin!(servers.occupy(ended));
+            assert!(tokio::time::timeout(Duration::from_millis(5), &mut working).await.is_err());
+            assert!(tokio::time::timeout(Duration::from_millis(20), &mut held).await.is_err());
+            end.send(()).unwrap();
+            working.await.unwrap();
+        }
+        held.await;
+        assert!(servers.busy_share() > 0.5);
     }
 }

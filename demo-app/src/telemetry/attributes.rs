@@ -4,8 +4,13 @@ use std::net::SocketAddr;
 
 use opentelemetry::KeyValue;
 
+use crate::backends;
+
 /// The database's namespace, the queue's destination and the object store's bucket.
 pub(crate) const CONTENT: &str = "content";
+
+/// Where messages go that were handed out too often.
+const DEAD_LETTERS: &str = "content-dead-letters";
 
 /// The queue's product. It is no product that exists, and it does not pass for one.
 pub(crate) const QUEUE_SYSTEM: &str = "demo_queue";
@@ -25,14 +30,26 @@ pub(crate) fn cache_node(address: SocketAddr) -> Vec<KeyValue> {
 
 /// A database node, as its clients address it.
 pub(crate) fn database_node(address: SocketAddr) -> Vec<KeyValue> {
-    with(server(address), [KeyValue::new("db.system.name", "sqlite"), KeyValue::new("db.namespace", CONTENT)])
+    with(
+        server(address),
+        [KeyValue::new("db.system.name", backends::here().database_system()), KeyValue::new("db.namespace", CONTENT)],
+    )
 }
 
 /// A queue node, as its clients address it.
 pub(crate) fn queue_node(address: SocketAddr) -> Vec<KeyValue> {
+    destination(address, CONTENT)
+}
+
+/// The dead letters of a queue node.
+pub(crate) fn dead_letters_node(address: SocketAddr) -> Vec<KeyValue> {
+    destination(address, DEAD_LETTERS)
+}
+
+fn destination(address: SocketAddr, name: &'static str) -> Vec<KeyValue> {
     with(
         server(address),
-        [KeyValue::new("messaging.system", QUEUE_SYSTEM), KeyValue::new("messaging.destination.name", CONTENT)],
+        [KeyValue::new("messaging.system", QUEUE_SYSTEM), KeyValue::new("messaging.destination.name", name)],
     )
 }
 

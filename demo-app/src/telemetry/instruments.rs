@@ -9,7 +9,8 @@ use opentelemetry::metrics::{Counter, Histogram, UpDownCounter};
 use opentelemetry::{KeyValue, global};
 
 use crate::telemetry::attributes;
-use crate::telemetry::spans::{Statement, TABLE, method_name};
+use crate::telemetry::spans::method_name;
+use crate::telemetry::statements::Statement;
 
 /// Bucket bounds that the conventions advise for HTTP and messaging, in seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -19,16 +20,22 @@ const DATABASE_SECONDS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0
 
 /// A histogram of durations in seconds.
 pub(crate) fn duration(name: &'static str, description: &'static str) -> Histogram<f64> {
-    histogram(name, description, &SECONDS)
+    histogram("content", name, description, &SECONDS)
 }
 
 /// A histogram of a database client's durations in seconds.
 pub(crate) fn database_duration(name: &'static str, description: &'static str) -> Histogram<f64> {
-    histogram(name, description, &DATABASE_SECONDS)
+    histogram("content", name, description, &DATABASE_SECONDS)
 }
 
-fn histogram(name: &'static str, description: &'static str, bounds: &[f64]) -> Histogram<f64> {
-    global::meter("content")
+/// A histogram of seconds with bounds of its own.
+pub(super) fn histogram(
+    scope: &'static str,
+    name: &'static str,
+    description: &'static str,
+    bounds: &[f64],
+) -> Histogram<f64> {
+    global::meter(scope)
         .f64_histogram(name)
         .with_description(description)
         .with_unit("s")
@@ -113,7 +120,7 @@ impl DatabaseClient {
             attributes::database_node(address),
             [
                 KeyValue::new("db.operation.name", statement.operation),
-                KeyValue::new("db.collection.name", TABLE),
+                KeyValue::new("db.collection.name", statement.table),
                 KeyValue::new("db.query.summary", statement.summary),
             ],
         );

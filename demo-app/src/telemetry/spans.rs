@@ -11,18 +11,9 @@ use opentelemetry::trace::Status;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::backends;
+use crate::telemetry::statements::Statement;
 use crate::telemetry::{attributes, context};
-
-/// A statement, as database spans describe it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Statement {
-    pub(crate) operation: &'static str,
-    pub(crate) summary: &'static str,
-    pub(crate) text: &'static str,
-}
-
-/// The one table of the demo.
-pub(crate) const TABLE: &str = "user_content";
 
 /// The SERVER span of a request that came in at `address`.
 pub(crate) fn server(
@@ -55,17 +46,22 @@ pub(crate) fn server(
 
 /// The CLIENT span of a request to the server at `address`.
 pub(crate) fn http_client(method: &Method, path: &str, address: SocketAddr) -> Span {
-    let method = method_name(method);
-    let span = child(method, "client");
-    set(&span, attributes::server(address));
-    set(
-        &span,
-        [
-            KeyValue::new("http.request.method", method),
-            KeyValue::new("url.full", format!("http://{address}{path}")),
-            KeyValue::new("network.protocol.version", "1.1"),
-        ],
-    );
+    let span = child(method_name(method), "client");
+    set(&span, http_request(method, path, address));
+    span
+}
+
+/// The CLIENT span of a request to a peer that sends no telemetry, which is known by the name we have for it.
+pub(crate) fn http_peer(
+    method: &Method,
+    path: &str,
+    template: &'static str,
+    peer: &'static str,
+    address: SocketAddr,
+) -> Span {
+    let span = child(&format!("{} {template}", method_name(method)), "client");
+    set(&span, http_request(method, path, address));
+    set(&span, [KeyValue::new("url.template", template), KeyValue::new("peer.service", peer)]);
     span
 }
 
@@ -85,9 +81,9 @@ pub(crate) fn database(statement: Statement, address: SocketAddr) -> Span {
         &span,
         [
             KeyValue::new("db.operation.name", statement.operation),
-            KeyValue::new("db.collection.name", TABLE),
+            KeyValue::new("db.collection.name", statement.table),
             KeyValue::new("db.query.summary", statement.summary),
-            KeyValue::new("db.query.text", statement.text),
+            KeyValue::new("db.query.text", backends::here().statement(statement.text)),
         ],
     );
     span
@@ -131,10 +127,22 @@ pub(crate) fn process(message: i64, traceparent: Option<&str>, address: SocketAd
 }
 
 /// The INTERNAL span of waiting for a free connection; the pool's name goes with a database's.
-pub(crate) fn pool_acquire(database_pool: Option<&'static str>) -> Span {
+pub(crate) fn pool_acquire(database_pool: Option<&str>) -> Span {
     let span = child("pool.acquire", "internal");
-    set(&span, database_pool.map(|pool| KeyValue::new("db.client.connection.pool.name", pool)));
+    set(&span, database_pool.map(|pool| KeyValue::new("db.client.connection.pool.name", pool.to_owned())));
     span
+}
+
+/// What both kinds of HTTP clients say of a request.
+fn http_request(method: &Method, path: &str, address: SocketAddr) -> Vec<KeyValue> {
+    attributes::with(
+        attributes::server(address),
+        [
+            KeyValue::new("http.request.method", method_name(method)),
+            KeyValue::new("url.full", format!("http://{address}{path}")),
+            KeyValue::new("network.protocol.version", "1.1"),
+        ],
+    )
 }
 
 /// Sets attributes on a span.

@@ -2,10 +2,11 @@
 
 use http::{Method, StatusCode};
 use serde_json::json;
-use tiertop_demo::Perturbation;
+use tiertop_demo::fault::Effect;
+use tiertop_demo::{Demo, Phase, Role};
 
 use crate::client::Api;
-use crate::{NOBODY, demo, eventually};
+use crate::{NOBODY, demo, eventually, options_of};
 
 #[tokio::test]
 async fn the_api_keeps_its_contract_and_says_why_it_refuses() {
@@ -33,9 +34,26 @@ async fn the_api_keeps_its_contract_and_says_why_it_refuses() {
         (Method::POST, collection, r#"{"user_id":"me","payload":"p"}"#, StatusCode::UNPROCESSABLE_ENTITY),
         (Method::POST, collection, r#"{"user_id":1,"payload":""}"#, StatusCode::UNPROCESSABLE_ENTITY),
         (Method::POST, collection, &large, StatusCode::PAYLOAD_TOO_LARGE),
-        (Method::GET, collection, "", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::POST, collection, r#"{"user_id":-1,"payload":"p"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            Method::POST,
+            collection,
+            r#"{"user_id":9223372036854775808,"payload":"p"}"#,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (Method::POST, collection, r#"{"payload":"whose?"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::GET, collection, "", StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::GET, "/api/v1/content?user_id=-1", "", StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::DELETE, collection, "", StatusCode::METHOD_NOT_ALLOWED),
         (Method::DELETE, "/api/v1/content/1", "", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/api/v1/upload", "", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::POST, "/api/v1/upload", "whose?", StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::POST, "/api/v1/session", "{}", StatusCode::UNPROCESSABLE_ENTITY),
+        (Method::GET, "/api/v1/session", "", StatusCode::UNAUTHORIZED),
+        (Method::POST, "/static/asset-0.css", "", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/static/asset-12.css", "", StatusCode::NOT_FOUND),
         (Method::GET, "/api/v1/content/one", "", StatusCode::BAD_REQUEST),
+        (Method::GET, "/api/v1/content/-1", "", StatusCode::BAD_REQUEST),
         (Method::GET, "/api/v1/content/99999999", "", StatusCode::NOT_FOUND),
         (Method::GET, "/api/v1/content/99999999999999999999", "", StatusCode::BAD_REQUEST),
         (Method::GET, "/", "", StatusCode::NOT_FOUND),
@@ -60,8 +78,8 @@ async fn an_acknowledged_write_is_never_not_found() {
     }
 
     // The worst case: the replica knows nothing new, and nobody processes.
-    demo.control(Perturbation::PauseReplica).await.unwrap();
-    demo.control(Perturbation::PauseWorker).await.unwrap();
+    let _behind = demo.begin(&[Effect::HoldReplay { replicas: 2, late: None }]).await.unwrap();
+    let idle = demo.begin(&[Effect::Freeze { role: Role::Worker, count: 2 }]).await.unwrap();
     for user in 0..20 {
         let id = api.post(user, "while away").await;
         let (status, answer) = api.get(id).await;
@@ -69,9 +87,113 @@ async fn an_acknowledged_write_is_never_not_found() {
         assert_eq!(answer, json!({ "status": "processing", "content_id": id }));
         written.push(id);
     }
-    demo.control(Perturbation::ResumeWorker).await.unwrap();
+    demo.end(idle).await.unwrap();
     for &id in &written {
         eventually("all to be processed", async || api.processed(id).await).await;
     }
+    demo.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_phase_serves_the_whole_api() {
+    for phase in [Phase::SINGLE_BOX, Phase::WEB_TIER, Phase::DATABASE_READS, Phase::WRITES] {
+        let demo = Demo::start(options_of(phase, NOBODY)).await.unwrap();
+        let api = Api::new(demo.front_address());
+        let cookie = api.begin_session(5).await;
+        uploads_are_processed_as_they_were_sent(&api).await;
+        a_session_says_who_it_is(&api, &cookie).await;
+        lists_have_the_newest_first(&api).await;
+        assets_are_sent_once(&api).await;
+        let seeded = api.processed(demo.content_ids()[0]).await.unwrap();
+        assert_eq!(seeded.get("rating").is_some(), phase.has(Role::External), "phase {phase}: {seeded}");
+        demo.stop().await.unwrap();
+    }
+}
+
+async fn uploads_are_processed_as_they_were_sent(api: &Api) {
+    let text = api.upload(7, "naïve text".as_bytes()).await;
+    let binary = api.upload(7, &[255, 0, 1]).await;
+    let text = eventually("the upload", async || api.processed(text).await).await;
+    assert_eq!((&text["payload"], &text["metadata"]["bytes"]), (&json!("naïve text"), &json!(11)));
+    let binary = eventually("the upload", async || api.processed(binary).await).await;
+    assert_eq!((&binary["payload"], &binary["metadata"]["encoding"]), (&json!("/wAB"), &json!("base64")));
+    assert_eq!(binary["metadata"]["bytes"], 3);
+}
+
+async fn a_session_says_who_it_is(api: &Api, cookie: &str) {
+    let who = api.fetch("/api/v1/session", &[("cookie", cookie)]).await;
+    assert_eq!((who.status, who.json()), (StatusCode::OK, json!({ "user_id": 5 })));
+    let body = json!({ "payload": "mine" }).to_string();
+    let posted = api.send(Method::POST, "/api/v1/content", &[("cookie", cookie)], body).await.unwrap();
+    let id = posted.json()["content_id"].as_i64().unwrap();
+    let mine = eventually("the content", async || api.processed(id).await).await;
+    assert_eq!(mine["metadata"]["user_id"], 5);
+
+    let unknown = [("cookie", "theme=dark; session=00112233445566778899aabbccddeeff")];
+    for path in ["/api/v1/session", "/api/v1/content/1"] {
+        let refused = api.fetch(path, &unknown).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+        assert!(refused.json()["error"].is_string());
+    }
+}
+
+async fn lists_have_the_newest_first(api: &Api) {
+    let mut written = Vec::new();
+    for number in 0..22 {
+        written.push(api.post(4_711, &number.to_string()).await);
+    }
+    written.reverse();
+    written.truncate(20);
+    // A list may be behind for a moment.
+    eventually("the list", async || {
+        let list = api.fetch("/api/v1/content?user_id=4711", &[]).await.json();
+        let ids: Option<Vec<i64>> = list["contents"].as_array()?.iter().map(|one| one["content_id"].as_i64()).collect();
+        (ids? == written).then_some(())
+    })
+    .await;
+    let nobody = api.fetch("/api/v1/content?user_id=999999", &[]).await;
+    assert_eq!((nobody.status, &nobody.json()["contents"]), (StatusCode::OK, &json!([])));
+}
+
+async fn assets_are_sent_once(api: &Api) {
+    let asset = api.fetch("/static/asset-11.css", &[]).await;
+    assert_eq!(asset.status, StatusCode::OK);
+    assert!(asset.body.len() > 1_000);
+    assert_eq!(asset.header("cache-control"), "public, max-age=60");
+    assert_eq!(asset.header("content-type"), "text/css");
+    let again = api.fetch("/static/asset-11.css", &[("if-none-match", asset.header("etag"))]).await;
+    assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0));
+}
+
+#[tokio::test]
+async fn where_a_store_is_down_the_last_known_answer_is_better_than_none() {
+    let demo = Demo::start(options_of(Phase::SPIKES, NOBODY)).await.unwrap();
+    let api = Api::new(demo.front_address());
+    let id = demo.content_ids()[0];
+    let path = format!("/api/v1/content/{id}");
+    // Each instance has to know it.
+    for _ in 0..20 {
+        let fresh = api.fetch(&path, &[]).await;
+        assert!(fresh.json().get("stale").is_none());
+    }
+    let away = [Role::Cache, Role::Replica, Role::Primary, Role::Standby];
+    let away = away.map(|role| Effect::Kill { role, count: 2 });
+    let away = demo.begin(&away).await.unwrap();
+    let stale = eventually("a stale answer", async || {
+        let answer = api.fetch(&path, &[]).await;
+        answer.json().get("stale").is_some().then_some(answer)
+    })
+    .await;
+    assert_eq!(stale.status, StatusCode::OK);
+    assert!(stale.header("warning").starts_with("110 "));
+    assert_eq!(stale.json()["content_id"], id);
+    assert_eq!(api.get(id + 1).await.0, StatusCode::SERVICE_UNAVAILABLE);
+
+    demo.end(away).await.unwrap();
+    eventually("a fresh answer", async || {
+        let answer = api.fetch(&path, &[]).await;
+        (answer.status == StatusCode::OK && answer.json().get("stale").is_none()).then_some(())
+    })
+    .await;
     demo.stop().await.unwrap();
 }

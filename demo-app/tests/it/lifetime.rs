@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tiertop_demo::{Demo, DemoOptions, Perturbation, Phase, Role};
+use tiertop_demo::fault::Effect;
+use tiertop_demo::{Demo, DemoOptions, NodeInfo, NodeState, Phase, Role};
 
 use crate::{NOBODY, demo, eventually, options};
 
@@ -46,11 +47,11 @@ fn parent(folder: &Path) -> (Child, Vec<(String, u32)>) {
         if let (Some(name), Some("pid"), Some(pid)) = (words.next(), words.next(), words.next()) {
             nodes.push((name.to_owned(), pid.parse().unwrap()));
         }
-        if line.trim_start().starts_with("lb-a") {
+        if line.trim_start().starts_with("edge-a") {
             break;
         }
     }
-    assert_eq!(nodes.len(), 11);
+    assert_eq!(nodes.len(), Phase::WRITES.seats().len());
     (parent, nodes)
 }
 
@@ -88,8 +89,9 @@ async fn the_binary_ends_in_good_order_on_sigterm() {
 async fn a_demo_that_is_stopped_or_dropped_leaves_nothing() {
     let stopped = demo(NOBODY).await;
     let (pids_, folder) = (pids(&stopped), stopped.folder().to_owned());
-    stopped.control(Perturbation::PauseWorker).await.unwrap();
+    let frozen = stopped.begin(&[Effect::Freeze { role: Role::Worker, count: 2 }]).await.unwrap();
     stopped.stop().await.unwrap();
+    drop(frozen);
     assert!(pids_.iter().all(|&pid| ended(pid)));
     assert!(!folder.exists());
 
@@ -100,11 +102,31 @@ async fn a_demo_that_is_stopped_or_dropped_leaves_nothing() {
     all_end(&pids_).await;
 }
 
+/// Waits until a node runs in another process than before.
+async fn back(demo: &Demo, name: &str, before: u32) -> NodeInfo {
+    let again = |node: &NodeInfo| node.name == name && node.pid != before && node.state == NodeState::Running;
+    eventually("the node to come back", async || demo.nodes().into_iter().find(again)).await
+}
+
 #[tokio::test]
-async fn a_node_that_ends_by_itself_is_told() {
+async fn a_node_that_ends_by_itself_comes_back_at_its_port() {
     let demo = demo(NOBODY).await;
-    let cache = demo.nodes().into_iter().find(|node| node.role == Role::Cache).unwrap();
-    kill(cache.pid, Signal::KILL);
+    let node = demo.nodes().into_iter().find(|node| node.role == Role::Cache).unwrap();
+    kill(node.pid, Signal::KILL);
+    let again = back(&demo, &node.name, node.pid).await;
+    assert_eq!((again.address, again.zone), (node.address, node.zone));
+    demo.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_ends_again_and_again_is_told() {
+    let demo = demo(NOBODY).await;
+    let mut node = demo.nodes().into_iter().find(|node| node.role == Role::Cache).unwrap();
+    for _ in 0..3 {
+        kill(node.pid, Signal::KILL);
+        node = back(&demo, &node.name, node.pid).await;
+    }
+    kill(node.pid, Signal::KILL);
     let exit = demo.wait_any_exit().await;
     assert_eq!(exit.name, "cache-a");
     assert!(exit.why.contains("signal: 9"), "{}", exit.why);
@@ -140,7 +162,9 @@ fn a_load_without_failures_is_reported_and_bad_arguments_say_what_to_do() {
         (["--duration", "20"], "time unit needed"),
         (["--rate", "-1"], "try --rate 80"),
         (["--otlp-endpoint", "localhost 4317"], "try --otlp-endpoint http://127.0.0.1:4317"),
-        (["--fault", "flood"], "replica-lag, cache-flush, worker-loss"),
+        (["--fault", "flood"], "cache-flush, cache-hot-key, replica-lag"),
+        (["--curve", "wave"], "spike:TO:AT:FOR"),
+        (["--control", "0.0.0.0:7070"], "not an address on loopback"),
     ] {
         let output = run(&arguments);
         let said = String::from_utf8(output.stderr).unwrap();

@@ -4,9 +4,13 @@
 
 mod api;
 mod client;
+mod control;
 mod faults;
+mod kills;
 mod lifetime;
 mod metrics;
+mod node;
+mod plays;
 mod sink;
 mod spans;
 
@@ -20,8 +24,13 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The options of a small demo that reports to `endpoint`.
 fn options(endpoint: &str) -> DemoOptions {
+    options_of(Phase::WRITES, endpoint)
+}
+
+/// The options of a phase's system, with few contents, that reports to `endpoint`.
+fn options_of(phase: Phase, endpoint: &str) -> DemoOptions {
     let program = env!("CARGO_BIN_EXE_tiertop-demo");
-    let mut options = DemoOptions::new(vec![OsString::from(program), OsString::from("node")], Phase::WRITES);
+    let mut options = DemoOptions::new(vec![OsString::from(program), OsString::from("node")], phase);
     endpoint.clone_into(&mut options.otlp_endpoint);
     options.load.items = 50;
     options

@@ -85,20 +85,40 @@ impl Sink {
         self.points.lock().unwrap().clone()
     }
 
-    /// The newest value of a metric that has one series in the demo.
+    /// The newest value of a metric, summed over all series; none before the first.
     pub(crate) fn latest(&self, metric: &str) -> Option<f64> {
-        self.points.lock().unwrap().iter().rev().find(|point| point.metric == metric).map(|point| point.value)
+        let newest = self.newest(metric);
+        (!newest.is_empty()).then(|| newest.iter().sum())
     }
 
-    /// The values of a metric that has one series in the demo, with their times in seconds.
+    /// The newest value of a metric in the series where it is largest.
+    pub(crate) fn largest(&self, metric: &str) -> Option<f64> {
+        self.newest(metric).into_iter().max_by(f64::total_cmp)
+    }
+
+    /// The newest value of each series of a metric.
+    fn newest(&self, metric: &str) -> Vec<f64> {
+        let points = self.points.lock().unwrap();
+        let of_metric = points.iter().filter(|point| point.metric == metric);
+        let newest: BTreeMap<_, _> =
+            of_metric.map(|point| ((&point.resource, &point.attributes), point.value)).collect();
+        newest.into_values().collect()
+    }
+
+    /// The values of all series of a metric, with their times in seconds.
     pub(crate) fn values(&self, metric: &str) -> Vec<(f64, f64)> {
-        self.points
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|point| point.metric == metric)
-            .map(|point| (point.seconds, point.value))
-            .collect()
+        self.values_where(|point| point.metric == metric)
+    }
+
+    /// The values of a metric that an instance sends, with their times in seconds.
+    pub(crate) fn values_of(&self, metric: &str, instance: &str) -> Vec<(f64, f64)> {
+        let instance = format!("\"{instance}\"");
+        self.values_where(|point| point.metric == metric && point.resource["service.instance.id"] == instance)
+    }
+
+    fn values_where(&self, wanted: impl Fn(&SeenPoint) -> bool) -> Vec<(f64, f64)> {
+        let points = self.points.lock().unwrap();
+        points.iter().filter(|point| wanted(point)).map(|point| (point.seconds, point.value)).collect()
     }
 }
 

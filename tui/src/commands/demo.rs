@@ -10,9 +10,9 @@ use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
 use tiertop_agent::agent::{Agent, AgentOptions};
+use tiertop_demo::Demo;
 use tiertop_demo::node::{self, NodeArgs};
-use tiertop_demo::play::{Interrupt, PlayArgs};
-use tiertop_demo::{Demo, DemoOptions};
+use tiertop_demo::play::{Interrupt, Play, PlayArgs};
 
 use super::{Format, ScreenArgs, print, say, updates_of};
 
@@ -45,22 +45,29 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
         return report(args).await;
     }
     terminal::needed("--headless")?;
-    let (agent, demo) = start(&args.play).await?;
-    let outcome = show(&args, &demo, &agent).await;
+    let play = wanted(&args.play)?;
+    let (agent, demo) = start(&args.play, &play).await?;
+    let outcome = show(&args, &play, &demo, &agent).await;
     let stopped = stop(demo, agent).await;
     let code = outcome?;
     stopped.map(|()| code)
 }
 
-async fn start(play: &PlayArgs) -> Result<(Agent, Demo)> {
+fn wanted(args: &PlayArgs) -> Result<Play> {
+    args.play().map_err(|why| eyre!(why))
+}
+
+async fn start(args: &PlayArgs, play: &Play) -> Result<(Agent, Demo)> {
     let agent = Agent::start(AgentOptions::private())?;
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
-    let mut options = DemoOptions::new(vec![program.into(), "demo-node".into()], play.phase);
+    let mut options = play.options(vec![program.into(), "demo-node".into()]);
     options.otlp_endpoint = format!("http://{}", agent.addresses().otlp_grpc);
-    options.seed = play.seed;
     let demo = Demo::start(options).await.map_err(|error| {
         eyre!("failed to {error}\nlook whether this machine still has free memory, processes and disk")
     })?;
+    if let Some(address) = args.control {
+        demo.open_control(address).await.map_err(|error| eyre!("failed to {error}\ntry another --control"))?;
+    }
     Ok((agent, demo))
 }
 
@@ -71,39 +78,41 @@ async fn stop(demo: Demo, agent: Agent) -> Result<()> {
 }
 
 /// Plays until the time is over or `shutdown` completes; returns what the load saw, as text.
-async fn play(args: &PlayArgs, demo: &Demo, shutdown: impl Future<Output = ()>) -> Result<String> {
-    let report = args
-        .play(demo, shutdown)
+async fn run_play(play: &Play, demo: &Demo, shutdown: impl Future<Output = ()>) -> Result<String> {
+    let report = play
+        .run(demo, shutdown)
         .await
         .map_err(|error| eyre!("failed to {error}\nrun again; if it ends again, report the line above"))?;
     Ok(report.map(|report| report.to_string()).unwrap_or_default())
 }
 
 /// The screen, until the user quits or the time is over.
-async fn show(args: &DemoArgs, demo: &Demo, agent: &Agent) -> Result<ExitCode> {
+async fn show(args: &DemoArgs, play: &Play, demo: &Demo, agent: &Agent) -> Result<ExitCode> {
     let screen = run::run(args.screen.options(SourceLabel::Demo), updates_of(agent.snapshots()));
     tokio::select! {
         exit = screen => Ok(ExitCode::from(exit?.code())),
-        played = play(&args.play, demo, std::future::pending()) => played.map(|_| ExitCode::SUCCESS),
+        played = run_play(play, demo, std::future::pending()) => played.map(|_| ExitCode::SUCCESS),
     }
 }
 
 /// No screen: what the load saw and what the last snapshot says.
-async fn report(mut args: DemoArgs) -> Result<ExitCode> {
-    let lasting = *args.play.duration.get_or_insert(HEADLESS_FOR);
+async fn report(args: DemoArgs) -> Result<ExitCode> {
+    let mut play = wanted(&args.play)?;
+    let lasting = *play.duration.get_or_insert(HEADLESS_FOR);
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
     let (agent, demo) = tokio::select! {
-        started = start(&args.play) => started?,
+        started = start(&args.play, &play) => started?,
         () = interrupt.heard() => return Ok(ExitCode::SUCCESS),
     };
     eprintln!(
-        "tiertop demo: {} processes, {} requests/s for {}",
+        "tiertop demo: phase {}, {} processes, {} for {}",
+        play.scenario.phase,
         demo.nodes().len(),
-        args.play.rate.unwrap_or_else(|| args.play.phase.usual_rate()),
+        arrivals(&play),
         humantime::format_duration(lasting)
     );
-    let played = play(&args.play, &demo, interrupt.heard()).await;
+    let played = run_play(&play, &demo, interrupt.heard()).await;
     let last = Arc::clone(&agent.snapshots().borrow());
     let stopped = stop(demo, agent).await;
     let load = played?;
@@ -113,4 +122,12 @@ async fn report(mut args: DemoArgs) -> Result<ExitCode> {
         say(&format!("\n{load}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What arrives, in words.
+fn arrivals(play: &Play) -> String {
+    match play.scenario.load.closed {
+        Some(closed) => format!("{} clients", closed.clients),
+        None => format!("{} requests/s", play.scenario.load.rate),
+    }
 }

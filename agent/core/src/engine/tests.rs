@@ -289,6 +289,21 @@ fn replica_lag_finds_its_replica_by_address() {
 }
 
 #[test]
+fn a_standby_that_nobody_asks_is_a_replica_of_its_own() {
+    let mut system = System::new();
+    for _ in 0..20 {
+        system.write_request();
+        let at = [("server.address", text("db9")), ("server.port", text("5432")), ("db.namespace", text("orders"))];
+        system.gauge("standby-node", "db.replica.lag", "s", &at, 0.5);
+        system.pass_second();
+    }
+    let snapshot = system.snapshot();
+    let lag = snapshot.signals.iter().find(|signal| signal.kind == SignalKind::ReplicaLagSeconds).unwrap();
+    assert_eq!((lag.tier.as_str(), lag.value), ("db-replica/orders", Some(0.5)));
+    assert!(ids(&snapshot).contains(&"db-primary/orders@db1:5432"), "{:?}", ids(&snapshot));
+}
+
+#[test]
 fn more_members_than_the_limit_fall_into_other_and_are_counted() {
     let mut system = System::with_limits(|limits| limits.members = 3);
     for _ in 0..15 {

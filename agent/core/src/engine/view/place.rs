@@ -67,8 +67,13 @@ impl Engine {
                     peer.address == subject.address && (peer.port == subject.port || subject.port == 0)
                 })
         });
+        // A replica that nobody asks reports its own address; its database's name is the primary's too.
+        let takes_writes = |id: &MemberId| self.members.get(*id).evidence.writes >= 0.5;
+        let is_another =
+            |id: &MemberId| subject.about == About::Replica && !subject.address.is_empty() && takes_writes(id);
         let by_name = candidates.iter().find(|id| {
             !subject.name.is_empty()
+                && !is_another(id)
                 && peer_of(id).is_some_and(|peer| {
                     peer.name == subject.name || (!peer.address.is_empty() && peer.address.starts_with(&*subject.name))
                 })

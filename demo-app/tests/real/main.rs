@@ -1,0 +1,46 @@
+//! The demo on real servers, end to end. A machine without PostgreSQL or Redis fails these tests.
+
+#![expect(clippy::unwrap_used, reason = "also the helpers here are tests")]
+
+#[path = "../it/client.rs"]
+mod client;
+mod faults;
+mod service;
+#[path = "../it/sink.rs"]
+#[expect(dead_code, reason = "the other tests look at more of what was received")]
+mod sink;
+mod stack;
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use tiertop_demo::{Backends, Demo, DemoOptions, Phase, Servers};
+
+/// Longest wait for something that should happen soon; the machine may be busy.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Starts a small demo of phase 3 that reports to `endpoint`.
+async fn demo(servers: &Servers, endpoint: &str) -> Demo {
+    demo_in(Phase::DATABASE_READS, servers, endpoint).await
+}
+
+async fn demo_in(phase: Phase, servers: &Servers, endpoint: &str) -> Demo {
+    let program = env!("CARGO_BIN_EXE_tiertop-demo");
+    let mut options = DemoOptions::new(vec![OsString::from(program), OsString::from("node")], phase);
+    endpoint.clone_into(&mut options.otlp_endpoint);
+    options.load.items = 200;
+    options.backends = Backends::Real(servers.clone());
+    Demo::start(options).await.expect("the demo starts")
+}
+
+/// Asks again and again until there is an answer.
+async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
