@@ -111,13 +111,12 @@ impl Troubles {
     pub(super) async fn end(&self, id: u64) -> Result<bool, DemoError> {
         let _change = self.change.lock().await;
         let Some(trouble) = lock(&self.active).remove(&id) else { return Ok(false) };
-        let ended = now();
-        let outcome = self.put_back(trouble.begun).await;
+        // It is told at once: putting back takes a while, and the play may be over before.
         if let Some(fault) = trouble.fault {
-            let line = fault.line(&self.subject.fleet.options.scenario, trouble.began_unix_nanos, ended);
+            let line = fault.line(&self.subject.fleet.options.scenario, trouble.began_unix_nanos, now());
             self.truth.send_modify(|lines| lines.push(line));
         }
-        outcome.map(|()| true)
+        self.put_back(trouble.begun).await.map(|()| true)
     }
 
     /// Ends all troubles, the latest first; the error is the first of several.

@@ -101,7 +101,10 @@ fn database(world: &World, of: &Instance) {
     let node = || names::node(Role::Primary, of.database_address());
     if matches!(of.role.get(), Role::Replica | Role::Standby) {
         let lag = now.saturating_sub(contents.beat(database.applied(now))).as_secs_f64();
-        of.series.borrow_mut().set(&names::LAG, Labels::default(), lag, node);
+        let mut series = of.series.borrow_mut();
+        series.set(&names::LAG, Labels::default(), lag, node);
+        // What it lags behind by is small beside what it has.
+        series.set(&names::FILE_SIZE, Labels::default(), contents.bytes() as f64, node);
         return;
     }
     let quota = world.settings.disk_quota_bytes;
@@ -114,13 +117,13 @@ fn database(world: &World, of: &Instance) {
     ] {
         series.set(measure, Labels::default(), value as f64, node);
     }
-    let mount = || text("system.filesystem.mountpoint", "content-db");
+    let mount = || names::with(&node(), [text("system.filesystem.mountpoint", "content-db")]);
     for (state, bytes) in [("used", used), ("free", quota.saturating_sub(used))] {
         series.set(&names::DISK_USED, Labels::of(state), bytes as f64, || {
-            vec![mount(), text("system.filesystem.state", state)]
+            names::with(&mount(), [text("system.filesystem.state", state)])
         });
     }
-    series.set(&names::DISK_LIMIT, Labels::default(), quota as f64, || vec![mount()]);
+    series.set(&names::DISK_LIMIT, Labels::default(), quota as f64, mount);
 }
 
 fn queue(world: &World, of: &Instance) {

@@ -11,6 +11,8 @@ mod lifetime;
 mod metrics;
 mod node;
 mod plays;
+#[path = "../support/receiver.rs"]
+mod receiver;
 mod sink;
 mod spans;
 

@@ -1,20 +1,16 @@
-//! A small OTLP/gRPC receiver that keeps what it gets.
+//! What the tests' receiver got, in words that are easily compared.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
-    MetricsService, MetricsServiceServer,
-};
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
-use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tiertop_demo::sim::Export;
+
+use crate::receiver::Received;
 
 /// Attributes, their values as text; a text value is quoted, a number is not.
 pub(crate) type Attributes = BTreeMap<String, String>;
@@ -57,32 +53,40 @@ impl SeenPoint {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Sink {
-    spans: Arc<Mutex<Vec<SeenSpan>>>,
-    points: Arc<Mutex<Vec<SeenPoint>>>,
+    received: Received,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    spans: Vec<SeenSpan>,
+    points: Vec<SeenPoint>,
 }
 
 impl Sink {
     /// Starts a receiver; returns it and its endpoint.
     pub(crate) fn start() -> (Self, String) {
-        let sink = Self::default();
-        let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
-        let address = incoming.local_addr().expect("an address");
-        let server = tonic::transport::Server::builder()
-            .add_service(TraceServiceServer::new(sink.clone()))
-            .add_service(MetricsServiceServer::new(sink.clone()))
-            .serve_with_incoming(incoming);
-        tokio::spawn(server);
-        (sink, format!("http://{address}"))
+        let (received, endpoint) = Received::listen().expect("a free port");
+        (Self { received, seen: Arc::default() }, endpoint)
     }
 
     pub(crate) fn spans(&self) -> Vec<SeenSpan> {
-        self.spans.lock().unwrap().clone()
+        self.seen().spans.clone()
     }
 
     pub(crate) fn points(&self) -> Vec<SeenPoint> {
-        self.points.lock().unwrap().clone()
+        self.seen().points.clone()
+    }
+
+    /// All that has been received so far.
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        let mut seen = self.seen.lock().unwrap();
+        for export in self.received.take() {
+            seen.take(export);
+        }
+        seen
     }
 
     /// The newest value of a metric, summed over all series; none before the first.
@@ -98,8 +102,8 @@ impl Sink {
 
     /// The newest value of each series of a metric.
     fn newest(&self, metric: &str) -> Vec<f64> {
-        let points = self.points.lock().unwrap();
-        let of_metric = points.iter().filter(|point| point.metric == metric);
+        let seen = self.seen();
+        let of_metric = seen.points.iter().filter(|point| point.metric == metric);
         let newest: BTreeMap<_, _> =
             of_metric.map(|point| ((&point.resource, &point.attributes), point.value)).collect();
         newest.into_values().collect()
@@ -117,53 +121,47 @@ impl Sink {
     }
 
     fn values_where(&self, wanted: impl Fn(&SeenPoint) -> bool) -> Vec<(f64, f64)> {
-        let points = self.points.lock().unwrap();
-        points.iter().filter(|point| wanted(point)).map(|point| (point.seconds, point.value)).collect()
+        let seen = self.seen();
+        seen.points.iter().filter(|point| wanted(point)).map(|point| (point.seconds, point.value)).collect()
     }
 }
 
-#[tonic::async_trait]
-impl TraceService for Sink {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        for group in request.into_inner().resource_spans {
-            let resource = resource(group.resource);
-            for scoped in group.scope_spans {
-                let scope = scoped.scope.map(|scope| scope.name).unwrap_or_default();
-                let seen = scoped.spans.into_iter().map(|span| SeenSpan {
-                    resource: resource.clone(),
-                    scope: scope.clone(),
-                    kind: span.kind(),
-                    failed: span.status.is_some_and(|status| status.code == 2),
-                    name: span.name,
-                    attributes: attributes(span.attributes),
-                    trace_id: span.trace_id,
-                    span_id: span.span_id,
-                    parent_span_id: span.parent_span_id,
-                    links: span.links,
-                });
-                self.spans.lock().unwrap().extend(seen);
+impl Seen {
+    fn take(&mut self, export: Export) {
+        match export {
+            Export::Traces { request, .. } => {
+                for group in request.resource_spans {
+                    self.spans(group);
+                }
+            }
+            Export::Metrics { request, .. } => {
+                for group in request.resource_metrics {
+                    let resource = resource(group.resource);
+                    let metrics = group.scope_metrics.iter().flat_map(|scoped| &scoped.metrics);
+                    self.points.extend(metrics.flat_map(|metric| points(&resource, metric)));
+                }
             }
         }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
-}
 
-#[tonic::async_trait]
-impl MetricsService for Sink {
-    async fn export(
-        &self,
-        request: Request<ExportMetricsServiceRequest>,
-    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        for group in request.into_inner().resource_metrics {
-            let resource = resource(group.resource);
-            for metric in group.scope_metrics.into_iter().flat_map(|scoped| scoped.metrics) {
-                self.points.lock().unwrap().extend(points(&resource, &metric));
-            }
+    fn spans(&mut self, group: ResourceSpans) {
+        let resource = resource(group.resource);
+        for scoped in group.scope_spans {
+            let scope = scoped.scope.map(|scope| scope.name).unwrap_or_default();
+            let seen = scoped.spans.into_iter().map(|span| SeenSpan {
+                resource: resource.clone(),
+                scope: scope.clone(),
+                kind: span.kind(),
+                failed: span.status.is_some_and(|status| status.code == 2),
+                name: span.name,
+                attributes: attributes(span.attributes),
+                trace_id: span.trace_id,
+                span_id: span.span_id,
+                parent_span_id: span.parent_span_id,
+                links: span.links,
+            });
+            self.spans.extend(seen);
         }
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 

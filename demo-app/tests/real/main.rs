@@ -5,6 +5,8 @@
 #[path = "../it/client.rs"]
 mod client;
 mod faults;
+#[path = "../support/receiver.rs"]
+mod receiver;
 mod service;
 #[path = "../it/sink.rs"]
 #[expect(dead_code, reason = "the other tests look at more of what was received")]
