@@ -10,6 +10,7 @@ use crate::load::{Action, ClosedLoop, LoadReport, LoopKind, Outcome, Planned, Sc
 use crate::sim::clock::Time;
 use crate::sim::http::{Answer, Ask, Request};
 use crate::sim::proxy;
+use crate::sim::wire;
 use crate::sim::world::World;
 
 /// Longest wait for an answer, from the scheduled time on.
@@ -159,13 +160,7 @@ impl Load {
         let request = Request { ask, session, context: None };
         let work: Pin<Box<dyn Future<Output = Answer>>> =
             Box::pin(proxy::answer(Rc::clone(world), Rc::clone(&front), request));
-        let serving = front.within(work);
-        clock.spawn(async move {
-            if let Ok(answer) = serving.await {
-                // Whoever asked may have given up.
-                let _ = done.send(answer);
-            }
-        });
+        clock.spawn(async move { wire::serve(&front, work, done).await });
         answer.await.unwrap_or(unreachable)
     }
 }

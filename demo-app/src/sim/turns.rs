@@ -1,5 +1,6 @@
 //! The effects that turn something in databases and in the traffic.
 
+use std::cell::Cell;
 use std::f64::consts::TAU;
 use std::rc::Rc;
 use std::time::Duration;
@@ -78,8 +79,24 @@ impl Lasting {
                         database.filling.set(filling);
                     }
                 };
-                turn(Some((self.world.ground.clock.now(), within)));
-                Box::new(move || turn(None))
+                let began = self.world.ground.clock.now();
+                turn(Some((began, within)));
+                let full = Rc::new(Cell::new(false));
+                // Where there is no room, there is none for a heartbeat.
+                let (world, fills) = (Rc::clone(&self.world), Rc::clone(&full));
+                self.world.ground.clock.spawn(async move {
+                    world.ground.clock.sleep_until(began + within).await;
+                    if !fills.replace(true) {
+                        world.contents.reign(world.ground.clock.now(), false);
+                    }
+                });
+                let world = Rc::clone(&self.world);
+                Box::new(move || {
+                    turn(None);
+                    if full.replace(true) {
+                        world.contents.reign(world.ground.clock.now(), true);
+                    }
+                })
             }
             _ => nothing(),
         }

@@ -99,13 +99,25 @@ impl World {
                 timer.sleep(cost).await;
                 work.await
             };
-            if let Ok(output) = at.within(work).await {
-                // Whoever asked may have given up.
-                let _ = done.send(output);
-            }
+            serve(&at, work, done).await;
         });
         let output = answer.await.map_err(|_| CallError::Broken)?;
         clock.sleep(self.travel(asks, asked)).await;
         Ok(output)
+    }
+}
+
+/// Works for whoever asked, and answers. Over HTTP a caller that gives up closes the connection, and nobody works
+/// on for it; a store finishes what it has begun.
+pub(super) async fn serve<T>(of: &Rc<Instance>, work: impl Future<Output = T>, mut done: oneshot::Sender<T>) {
+    let http = matches!(of.role.get(), Role::Edge | Role::LoadBalancer | Role::Web | Role::App | Role::Box);
+    let output = tokio::select! {
+        biased;
+        output = of.within(work) => output,
+        _ = of.within(done.closed()), if http => return,
+    };
+    if let Ok(output) = output {
+        // Whoever asked may have given up.
+        let _ = done.send(output);
     }
 }

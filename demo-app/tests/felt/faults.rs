@@ -56,6 +56,14 @@ async fn replica_lag_is_told_and_the_primary_is_read_instead() {
 }
 
 #[tokio::test]
+async fn replica_loss_leaves_the_reads_to_the_primary() {
+    let outcome = play(&scenario(Fault::ReplicaLoss)).await;
+    let (before, during) = outcome.asked("db-replica", SELECT);
+    assert!(before > 0.6 && during < 0.2, "reads of replicas: {before} before, {during} during");
+    assert_eq!(outcome.report.counts.failed, 0, "reads go on");
+}
+
+#[tokio::test]
 async fn pool_exhaustion_makes_callers_wait_for_connections_and_not_for_the_database() {
     let outcome = play(&scenario(Fault::PoolExhaustion)).await;
     let pending = |figures: &Figures| figures.most("db.client.connection.pending_requests").unwrap_or(0.0);

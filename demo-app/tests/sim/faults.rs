@@ -208,6 +208,7 @@ fn a_full_disk_refuses_writes_and_not_reads() {
     assert_eq!((with.faulty().failed(APP, SELECT), without.faulty().failed(APP, INSERT)), (0.0, 0.0));
     let used = |outcome: &Outcome| outcome.faulty().most("db.file.size").unwrap();
     assert!(used(&with) > 60e6 && used(&without) < 10e6);
+    assert!(with.faulty().most("db.replica.lag") > Some(5.0), "there is no room for a heartbeat either");
 }
 
 #[test]
