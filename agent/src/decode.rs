@@ -29,7 +29,7 @@ mod traces;
 
 use tiertop_core::observation::Batch;
 
-use crate::wire::Malformed;
+use crate::wire::{Fields, Malformed, Value};
 
 /// Which of OTLP's three requests the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,4 +170,44 @@ pub fn protobuf(signal: Signal, body: &[u8], limits: &Limits) -> Result<Decoded,
 /// Decodes a request sent as JSON.
 pub fn json(signal: Signal, body: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     protobuf(signal, &json::to_protobuf(signal, body)?, limits)
+}
+
+/// Decodes a JSON object that holds any of the requests; nothing comes back if it holds none.
+pub fn any_json(body: &[u8], limits: &Limits) -> Result<Vec<Decoded>, DecodeError> {
+    json::any_to_protobuf(body)?.iter().map(|(signal, body)| protobuf(*signal, body, limits)).collect()
+}
+
+/// Tells which request protobuf is by the first thing that it holds; `None` if it holds nothing that tells.
+///
+/// All three have resources in field 1, scopes in their field 2 and items in theirs. Of items only spans
+/// have eight fixed bytes in field 7 or 8, and only log records in 1 or 11.
+pub fn signal_of(body: &[u8]) -> Result<Option<Signal>, DecodeError> {
+    Ok(first_item(body, 0)?)
+}
+
+fn first_item(message: &[u8], depth: u32) -> Result<Option<Signal>, Malformed> {
+    let mut fields = Fields::new(message);
+    while let Some(field) = fields.next()? {
+        if let (0, 1, Value::Bytes(inner)) | (1, 2, Value::Bytes(inner)) = (depth, field.number, field.value)
+            && let Some(found) = first_item(inner, depth + 1)?
+        {
+            return Ok(Some(found));
+        }
+        if let (2, 2, Value::Bytes(item)) = (depth, field.number, field.value) {
+            return kind_of_item(item).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn kind_of_item(item: &[u8]) -> Result<Signal, Malformed> {
+    let mut fields = Fields::new(item);
+    while let Some(field) = fields.next()? {
+        match (field.number, field.value) {
+            (7 | 8, Value::Fixed64(_)) => return Ok(Signal::Traces),
+            (1 | 11, Value::Fixed64(_)) => return Ok(Signal::Logs),
+            _ => {}
+        }
+    }
+    Ok(Signal::Metrics)
 }

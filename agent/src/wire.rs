@@ -150,6 +150,11 @@ impl<'a> Fields<'a> {
         Self { rest: bytes }
     }
 
+    /// The bytes of the fields that are still to come.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The next field, or `None` at the end of the message.
     #[inline(always)]
     #[expect(

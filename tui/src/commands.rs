@@ -1,6 +1,7 @@
 //! What the commands share: the screen's flags, one snapshot as text, and the way from an agent to
 //! the screen.
 
+pub(crate) mod analyze;
 pub(crate) mod attach;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::Result;
-use commands::{attach, watch};
+use commands::{analyze, attach, watch};
 use tiertop::report;
 use tiertop_agent::args::AgentArgs;
 
@@ -30,6 +30,8 @@ enum Command {
     Attach(attach::AttachArgs),
     /// Runs the agent without a screen; watch it with `tiertop attach`.
     Agent(AgentArgs),
+    /// Names the bottleneck that captured files show.
+    Analyze(analyze::AnalyzeArgs),
     /// Starts a whole demo system under load, and shows it. Nothing else to install.
     #[cfg(feature = "demo")]
     Demo(commands::demo::DemoArgs),
@@ -53,6 +55,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         None => commands::block_on(watch::run(arguments.watch)),
         Some(Command::Attach(arguments)) => commands::block_on(attach::run(arguments)),
         Some(Command::Agent(arguments)) => tiertop_agent::headless::run(arguments),
+        Some(Command::Analyze(arguments)) => analyze::run(arguments),
         #[cfg(feature = "demo")]
         Some(Command::Demo(arguments)) => commands::block_on(commands::demo::run(arguments)),
         #[cfg(feature = "demo")]

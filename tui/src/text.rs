@@ -1,5 +1,14 @@
 //! One snapshot as text, for `--once`: no colour, no cursor, fit for a pipe, a log or a ticket.
 
+/// Appends a line. Writing to a string cannot fail.
+macro_rules! line {
+    ($text:expr, $($argument:tt)*) => {{
+        let _ = writeln!($text, $($argument)*);
+    }};
+}
+
+mod analysis;
+
 use std::fmt::Write;
 
 use tiertop_core::snapshot::{ReasonCount, SignalKind, Snapshot, WarningView};
@@ -7,6 +16,8 @@ use tiertop_core::snapshot::{ReasonCount, SignalKind, Snapshot, WarningView};
 use crate::format::{self, Align, fit};
 use crate::screen::{header, warning, words};
 use crate::theme::{Palette, Theme};
+
+pub use analysis::print_report;
 
 /// Everything that the overview says, as lines of text.
 ///
@@ -26,13 +37,6 @@ pub fn print_snapshot(shown: &Snapshot) -> String {
     pipeline(shown, &mut text);
     let lines = text.lines().map(|line| line.trim_end().to_owned() + "\n");
     lines.collect()
-}
-
-/// Appends a line. Writing to a string cannot fail.
-macro_rules! line {
-    ($text:expr, $($argument:tt)*) => {{
-        let _ = writeln!($text, $($argument)*);
-    }};
 }
 
 fn head(shown: &Snapshot, text: &mut String) {

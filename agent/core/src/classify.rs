@@ -58,6 +58,13 @@ pub enum PeerClass {
     Service,
 }
 
+impl PeerClass {
+    /// Whether a call of class `inner` within one of this class is how this one was carried.
+    pub(crate) fn absorbs(self, inner: Self) -> bool {
+        inner == Self::Service || self == inner || (self == Self::Queue && inner == Self::Cache)
+    }
+}
+
 /// Somebody who is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer {

@@ -15,6 +15,7 @@ mod learn;
 mod look;
 mod members;
 mod metrics;
+pub mod naming;
 mod processes;
 mod ring;
 mod roles;

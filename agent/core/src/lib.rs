@@ -10,6 +10,8 @@
 pub mod catalogue;
 pub mod classify;
 pub mod config;
+pub mod diagnosis;
+
 pub mod distribution;
 pub mod engine;
 pub mod id;
@@ -20,4 +22,5 @@ pub mod snapshot;
 pub mod text;
 pub mod tier;
 pub mod time;
+pub mod traces;
 pub mod warning;

@@ -3,6 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use tiertop_core::diagnosis::{
+    Alternative, REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict,
+};
+use tiertop_core::engine::naming::TierName;
+use tiertop_core::phase::Phase;
+use tiertop_core::tier::TierKind;
 
 use super::*;
 use crate::fixture;
@@ -55,13 +61,74 @@ fn the_schema_names_every_field_of_the_json_and_no_other() {
     let mut written = BTreeSet::new();
     let json = serde_json::to_value(&full).unwrap();
     paths(&json, "", &mut written);
-    let described: BTreeSet<String> = include_str!("../../schema.md")
+    assert_described(&written, "# The JSON of a snapshot");
+}
+
+#[test]
+fn the_schema_names_every_field_of_an_analysis_and_no_other() {
+    let mut written = BTreeSet::new();
+    paths(&serde_json::to_value(report()).unwrap(), "", &mut written);
+    assert_described(&written, "# The JSON of an analysis");
+}
+
+/// Asserts that the part of the schema under a heading has these fields in its tables.
+fn assert_described(written: &BTreeSet<String>, heading: &str) {
+    let parts = include_str!("../../schema.md").split("\n# ");
+    let heading = heading.trim_start_matches("# ");
+    let part = parts.map(|part| part.trim_start_matches("# ")).find(|part| part.starts_with(heading)).unwrap();
+    let described: BTreeSet<String> = part
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
         .map(|(path, _)| path.to_owned())
         .collect();
     let missing: Vec<_> = written.difference(&described).collect();
     assert!(missing.is_empty(), "schema.md lacks {missing:#?}");
-    let surplus: Vec<_> = described.difference(&written).collect();
+    let surplus: Vec<_> = described.difference(written).collect();
     assert!(surplus.is_empty(), "schema.md has {surplus:#?}");
+}
+
+/// What is said of a shop whose database waits for locks.
+fn report() -> Report {
+    let tier = |kind, member: &str| TierRef::from(&TierName { kind, member: member.to_owned() });
+    let (primary, app) = (tier(TierKind::DbPrimary, "orders@db1:5432"), tier(TierKind::App, "checkout"));
+    let charge = |tier: &TierRef, gap_ms| TierCharge {
+        tier: tier.clone(),
+        visits: 180,
+        usual_ms: 8.4,
+        now_ms: 205.0,
+        path_share: 0.83,
+        gap_ms,
+        failed_ratio: 0.005,
+    };
+    Report {
+        version: REPORT_VERSION,
+        summary: "db-primary/orders@db1:5432: writes wait, reads do not".to_owned(),
+        verdicts: vec![Verdict {
+            tier: primary.clone(),
+            class: Some("lock-contention"),
+            title: "writes wait, reads do not".to_owned(),
+            phase: Some(Phase::Writes),
+            confidence: 0.91,
+            explained_share: Some(0.94),
+            alternatives: vec![Alternative { tier: app.clone(), explained_share: 0.04 }],
+            onset: Some(1_795_456_800_000),
+            evidence: vec!["INSERT orders: 190 ms in each of 180 visits, usually 8.1 ms".to_owned()],
+            remedy_now: Some("find the transaction that holds the lock, and end it"),
+            remedy_for_good: Some("short transactions"),
+        }],
+        tiers: vec![charge(&primary, None), charge(&app, Some(1.2))],
+        window: Stretch { from_unix_ms: Some(1_795_456_800_000), to_unix_ms: Some(1_795_456_860_000), requests: 180 },
+        baseline: Stretch { from_unix_ms: Some(1_795_453_200_000), to_unix_ms: Some(1_795_453_320_000), requests: 400 },
+        usual_ms: Some(40.0),
+        excess_ms: Some(208.0),
+        traces: TraceCounts { traces: 200, incomplete: 3, orphans: 5, kept_one_in: 2 },
+        read: ReadCounts { spans: 6_200, points: 80, refused: 1 },
+    }
+}
+
+#[test]
+fn an_analysis_as_text() {
+    insta::assert_snapshot!("analysis", print_report(&report()));
+    let nothing = Report { summary: "too few traces: 12, 30 are needed".to_owned(), ..Report::default() };
+    insta::assert_snapshot!("analysis_of_nothing", print_report(&nothing));
 }

@@ -4,6 +4,7 @@
 
 mod agent;
 mod agent_process;
+mod analyze;
 #[cfg(feature = "demo")]
 mod demo;
 /// Only debug builds have the made-up data.

@@ -7,7 +7,7 @@ use super::Engine;
 use super::count::CHILDREN_MET;
 use super::ring::{Place, RecentSpan, SpanState};
 use super::routes::Plan;
-use crate::classify::{Act, PeerClass};
+use crate::classify::Act;
 
 /// How far up a span's ancestors are asked whether it is detail of their call.
 const ANCESTORS: usize = 4;
@@ -36,7 +36,7 @@ impl Engine {
                     at = *parent;
                 }
                 Plan::Call { target: outer, class: outer_class, .. } => {
-                    return outer.member == inner.member || absorbs(outer_class, inner_class);
+                    return outer.member == inner.member || outer_class.absorbs(inner_class);
                 }
             }
         }
@@ -76,9 +76,4 @@ impl Engine {
             same && route.scope != own.scope && other.process == span.process && other.parent == span.parent
         })
     }
-}
-
-/// Whether a call of class `inner` under one of class `outer` is how the outer one was carried.
-fn absorbs(outer: PeerClass, inner: PeerClass) -> bool {
-    inner == PeerClass::Service || outer == inner || (outer == PeerClass::Queue && inner == PeerClass::Cache)
 }

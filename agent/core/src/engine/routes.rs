@@ -193,7 +193,7 @@ impl Tables<'_> {
 }
 
 /// What tells one peer from another. A queue or bucket is itself wherever it is reached.
-fn identity_of(peer: Peer) -> Peer {
+pub(super) fn identity_of(peer: Peer) -> Peer {
     let named = !peer.name.is_empty();
     match peer.class {
         PeerClass::Queue | PeerClass::ObjectStore | PeerClass::Nosql if named => {

@@ -15,6 +15,7 @@ mod signals;
 mod tier;
 
 pub(super) use pipeline::SpanRate;
+pub(super) use rows::peer_name;
 
 use super::Engine;
 use super::members::{Member, MemberId};

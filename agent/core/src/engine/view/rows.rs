@@ -111,7 +111,12 @@ impl Engine {
     }
 
     /// The name under which a member is shown, shared by all members of its row.
-    fn group_name(&self, id: MemberId, kind: TierKind, shown: &[(MemberId, TierKind, &'static str)]) -> String {
+    pub(in crate::engine) fn group_name(
+        &self,
+        id: MemberId,
+        kind: TierKind,
+        shown: &[(MemberId, TierKind, &'static str)],
+    ) -> String {
         match self.members.get(id).identity() {
             Identity::Folded(_) => "other".to_owned(),
             Identity::Peer(peer) => peer_name(peer, kind),
@@ -145,7 +150,7 @@ fn numbered_stem(name: &str) -> Option<&str> {
 }
 
 /// What a peer is called. Replicas of one database share a name; every other address has its own.
-fn peer_name(peer: &Peer, kind: TierKind) -> String {
+pub(in crate::engine) fn peer_name(peer: &Peer, kind: TierKind) -> String {
     let named = if peer.name.is_empty() { &peer.system } else { &peer.name };
     match peer.class {
         PeerClass::Database if kind == TierKind::DbReplica => {

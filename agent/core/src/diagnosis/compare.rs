@@ -1,0 +1,339 @@
+//! Two captures beside each other: what takes longer, is asked more often or fails more than before,
+//! by tier and operation, and by the gap between two tiers.
+//!
+//! A key counts as *shifted* when all of this holds, so that neither noise nor one outlier makes a verdict:
+//! 1. its mean is at least [`LEAST_TIMES`] the usual mean, whose largest 2 % were cut off;
+//! 2. `log(mean / usual) / MAD` of the logarithms is over 3, or Welch's t of the logarithms is over 4;
+//! 3. more visits are over what the baseline hardly ever exceeds than its own share makes likely.
+//!
+//! The shift's *weight* is its mean excess times how often it comes in a request: the milliseconds of an
+//! average request that it explains.
+
+use std::collections::BTreeMap;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::classify::Act;
+use crate::traces::{OperationId, PartyId, Place, Requests};
+
+/// Least effect, as a ratio of means.
+const LEAST_TIMES: f64 = 1.3;
+/// Least spread of logarithms that is believed: a tenth, or one in ten.
+const LEAST_SPREAD: f64 = 0.1;
+/// Added before taking logarithms, so that what takes no time has one: 50 microseconds.
+const FLOOR_MS: f64 = 0.05;
+/// Visits of a key without which nothing is said of it.
+const LEAST_VISITS: usize = 3;
+/// Share of the baseline's visits that is cut off its mean.
+const CUT: f64 = 0.02;
+
+/// Where a shift is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Spot {
+    /// In a tier.
+    At(usize),
+    /// Between two.
+    Gap(usize, usize),
+}
+
+impl Spot {
+    /// Whether a tier is there, or at one of its ends.
+    pub(super) fn touches(self, tier: usize) -> bool {
+        match self {
+            Self::At(at) => at == tier,
+            Self::Gap(from, to) => from == tier || to == tier,
+        }
+    }
+}
+
+/// Some requests of a capture.
+#[derive(Clone, Debug)]
+pub(super) struct Part<'r> {
+    pub(super) requests: &'r Requests,
+    /// Which of them, by their place in the list.
+    pub(super) chosen: Vec<bool>,
+}
+
+impl Part<'_> {
+    /// How many requests.
+    pub(super) fn len(&self) -> usize {
+        self.chosen.iter().filter(|chosen| **chosen).count()
+    }
+}
+
+/// A process's share of the visits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Share {
+    pub(super) visits: usize,
+    pub(super) charged_ms: f64,
+    pub(super) failed: usize,
+}
+
+/// What was seen of a key on one side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// Milliseconds charged, a value a visit.
+    pub(super) charged_ms: Vec<f64>,
+    /// Visits in which a failure began.
+    pub(super) failed: usize,
+    /// The same by process.
+    pub(super) by_process: BTreeMap<u32, Share>,
+}
+
+/// One key on both sides.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    pub(super) spot: Spot,
+    pub(super) operation: OperationId,
+    pub(super) act: Option<Act>,
+    pub(super) before: Seen,
+    pub(super) after: Seen,
+    /// Mean of the baseline, its largest values cut off.
+    pub(super) usual_ms: f64,
+    /// Mean now.
+    pub(super) mean_ms: f64,
+    /// It takes longer.
+    pub(super) slower: bool,
+    /// Milliseconds of an average request by which it takes longer, shifted or not.
+    pub(super) excess_ms: f64,
+    /// Milliseconds of an average request for calls that were not made before, if that is a shift.
+    pub(super) extra_ms: f64,
+    /// Failures for each request that were not there before, if that is a shift.
+    pub(super) failures: f64,
+}
+
+impl Pair {
+    /// Milliseconds of an average request that its shifts explain.
+    pub(super) fn weight_ms(&self) -> f64 {
+        self.extra_ms + if self.slower { self.excess_ms } else { 0.0 }
+    }
+
+    /// Visits for each request: before and now.
+    pub(super) fn rates(&self, requests: (usize, usize)) -> (f64, f64) {
+        let rate = |seen: &Seen, of: usize| seen.charged_ms.len() as f64 / of.max(1) as f64;
+        (rate(&self.before, requests.0), rate(&self.after, requests.1))
+    }
+}
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub(super) struct Comparison {
+    pub(super) pairs: Vec<Pair>,
+    /// How deep in a request each tier stands, on average.
+    pub(super) depth: Vec<f64>,
+    /// Requests: before and now.
+    pub(super) requests: (usize, usize),
+    /// Mean duration of requests, before; by the mix of now.
+    pub(super) usual_ms: f64,
+    /// Milliseconds by which the average request takes longer, route by route.
+    pub(super) excess_ms: f64,
+    /// Share of requests that failed: before and now.
+    pub(super) failed: (f64, f64),
+}
+
+/// Compares some requests with others. `tier_of` says to which tier a party belongs.
+pub(super) fn compare(before: &Part<'_>, after: &Part<'_>, tier_of: &BTreeMap<PartyId, usize>) -> Comparison {
+    let mut pairs = Pairs::default();
+    let mut depth = vec![(0.0, 0.0); tier_of.values().max().map_or(0, |most| most + 1)];
+    pairs.gather(before, tier_of, &mut depth, |pair| &mut pair.before);
+    pairs.gather(after, tier_of, &mut depth, |pair| &mut pair.after);
+    let requests = (before.len(), after.len());
+    for pair in &mut pairs.list {
+        judge(pair, requests);
+    }
+    let (usual_ms, excess_ms) = durations(before, after);
+    Comparison {
+        pairs: pairs.list,
+        depth: depth.iter().map(|(sum, count): &(f64, f64)| sum / count.max(1.0)).collect(),
+        requests,
+        usual_ms,
+        excess_ms,
+        failed: (failed_share(before), failed_share(after)),
+    }
+}
+
+/// A key that both captures share.
+type Common = (Spot, OperationId, Option<Act>);
+
+#[derive(Default)]
+struct Pairs {
+    list: Vec<Pair>,
+    by_key: HashMap<Common, usize, FixedState>,
+}
+
+impl Pairs {
+    fn gather(
+        &mut self,
+        part: &Part<'_>,
+        tier_of: &BTreeMap<PartyId, usize>,
+        depth: &mut [(f64, f64)],
+        side: impl Fn(&mut Pair) -> &mut Seen,
+    ) {
+        let places: Vec<usize> = part
+            .requests
+            .keys
+            .iter()
+            .map(|key| {
+                let spot = match key.place {
+                    Place::At(party) => Spot::At(tier_of[&party]),
+                    Place::Gap(from, to) => Spot::Gap(tier_of[&from], tier_of[&to]),
+                };
+                self.place((spot, key.operation, key.act))
+            })
+            .collect();
+        for visit in part.requests.visits.iter().filter(|visit| part.chosen[visit.request as usize]) {
+            let pair = &mut self.list[places[visit.key as usize]];
+            if let Spot::At(tier) = pair.spot {
+                // A store stands one deeper than the service that calls it.
+                depth[tier].0 += f64::from(visit.depth) + f64::from(u8::from(pair.act.is_some()));
+                depth[tier].1 += 1.0;
+            }
+            let seen = side(pair);
+            let charged_ms = visit.nanos as f64 / 1e6;
+            seen.charged_ms.push(charged_ms);
+            seen.failed += usize::from(visit.failed);
+            let of_process = seen.by_process.entry(visit.process).or_default();
+            of_process.visits += 1;
+            of_process.charged_ms += charged_ms;
+            of_process.failed += usize::from(visit.failed);
+        }
+    }
+
+    fn place(&mut self, common: Common) -> usize {
+        let list = &mut self.list;
+        *self.by_key.entry(common).or_insert_with(|| {
+            let (spot, operation, act) = common;
+            list.push(Pair {
+                spot,
+                operation,
+                act,
+                before: Seen::default(),
+                after: Seen::default(),
+                usual_ms: 0.0,
+                mean_ms: 0.0,
+                slower: false,
+                excess_ms: 0.0,
+                extra_ms: 0.0,
+                failures: 0.0,
+            });
+            list.len() - 1
+        })
+    }
+}
+
+fn judge(pair: &mut Pair, requests: (usize, usize)) {
+    let (rate_before, rate) = pair.rates(requests);
+    pair.mean_ms = mean(&pair.after.charged_ms);
+    pair.usual_ms = usual(&pair.before.charged_ms);
+    let enough = pair.before.charged_ms.len().min(pair.after.charged_ms.len()) >= LEAST_VISITS;
+    if enough {
+        pair.excess_ms = (pair.mean_ms - pair.usual_ms) * rate;
+        pair.slower = pair.excess_ms > 0.0
+            && is_slower(&pair.before.charged_ms, &pair.after.charged_ms, pair.usual_ms, pair.mean_ms);
+    }
+    let count = pair.after.charged_ms.len() as f64;
+    let expected = rate_before * requests.1 as f64;
+    if pair.act.is_some() && rate >= 1.5 * rate_before && is_more(count, expected) {
+        let each_ms = if pair.before.charged_ms.is_empty() { pair.mean_ms } else { pair.usual_ms };
+        pair.extra_ms = (rate - rate_before) * each_ms;
+    }
+    let failed = pair.after.failed as f64;
+    let usually = pair.before.failed as f64 * requests.1 as f64 / requests.0.max(1) as f64;
+    if failed >= 3.0 && is_more(failed, usually) {
+        pair.failures = (failed - usually) / requests.1.max(1) as f64;
+    }
+}
+
+fn is_slower(before: &[f64], after: &[f64], usual: f64, mean: f64) -> bool {
+    let log_of = |values: &[f64]| -> Vec<f64> { values.iter().map(|value| (value + FLOOR_MS).ln()).collect() };
+    let (mut before, after) = (log_of(before), log_of(after));
+    let times = (mean + FLOOR_MS) / (usual + FLOOR_MS);
+    before.sort_unstable_by(f64::total_cmp);
+    let middle = before[before.len() / 2];
+    let mut apart: Vec<f64> = before.iter().map(|value| (value - middle).abs()).collect();
+    apart.sort_unstable_by(f64::total_cmp);
+    let spread = apart[apart.len() / 2].max(LEAST_SPREAD);
+    let is_far = times.ln() / spread > 3.0 || welch(&before, &after) > 4.0;
+    let rarely = [middle + 3.0 * spread, before[before.len() * 9 / 10] + LEAST_SPREAD];
+    let is_often = rarely.into_iter().any(|bound| {
+        let over = |values: &[f64]| values.iter().filter(|value| **value > bound).count() as f64;
+        let share = (over(&before) / before.len() as f64).max(0.01);
+        is_more(over(&after), share * after.len() as f64)
+    });
+    times >= LEAST_TIMES && is_far && is_often
+}
+
+/// Whether requests as a whole take longer, each measured by the usual one of its route.
+pub(super) fn requests_take_longer(before: &Part<'_>, after: &Part<'_>) -> bool {
+    let usual_of: BTreeMap<(Place, OperationId), f64> =
+        by_route(before).into_iter().map(|(route, durations)| (route, usual(&durations))).collect();
+    let relative = |part: &Part<'_>| -> Vec<f64> {
+        let routes = by_route(part).into_iter();
+        let known = routes.filter_map(|(route, durations)| Some((*usual_of.get(&route)?, durations)));
+        known.flat_map(|(usual, durations)| durations.into_iter().map(move |took| took / usual.max(1e-6))).collect()
+    };
+    let (before, after) = (relative(before), relative(after));
+    before.len().min(after.len()) >= LEAST_VISITS && is_slower(&before, &after, usual(&before), mean(&after))
+}
+
+/// Whether a count is more than chance makes of what is expected.
+fn is_more(count: f64, expected: f64) -> bool {
+    count > expected + 3.0 * expected.sqrt() + 2.0
+}
+
+/// Welch's t for two means.
+fn welch(before: &[f64], after: &[f64]) -> f64 {
+    let part = |values: &[f64]| {
+        let middle = mean(values);
+        let square: f64 = values.iter().map(|value| (value - middle).powi(2)).sum();
+        let count = values.len() as f64;
+        (middle, square / (count - 1.0).max(1.0) / count)
+    };
+    let ((usual, one), (now, other)) = (part(before), part(after));
+    (now - usual) / (one + other).sqrt().max(LEAST_SPREAD / (after.len() as f64).sqrt())
+}
+
+pub(super) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// The mean less the largest values, so that a hiccup of the baseline is not its measure.
+fn usual(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let kept = sorted.len() - (sorted.len() as f64 * CUT).ceil() as usize;
+    mean(&sorted[..kept.max(1).min(sorted.len())])
+}
+
+/// What the average request usually takes, and by how much it takes longer: route by route, so that
+/// another mix of routes is no excess. Routes without a baseline say nothing.
+fn durations(before: &Part<'_>, after: &Part<'_>) -> (f64, f64) {
+    let (routes_before, routes) = (by_route(before), by_route(after));
+    let (mut usual_ms, mut excess_ms, mut count) = (0.0, 0.0, 0.0);
+    for (route, now) in &routes {
+        if let Some(then) = routes_before.get(route).filter(|then| then.len() >= LEAST_VISITS) {
+            let (typical, weight) = (usual(then), now.len() as f64);
+            usual_ms += typical * weight;
+            excess_ms += (mean(now) - typical) * weight;
+            count += weight;
+        }
+    }
+    let all: f64 = routes.values().map(|now| now.len() as f64).sum();
+    (usual_ms / f64::max(count, 1.0), excess_ms / all.max(1.0))
+}
+
+/// Durations of requests by what they asked for, in milliseconds.
+pub(super) fn by_route(part: &Part<'_>) -> BTreeMap<(Place, OperationId), Vec<f64>> {
+    let mut routes: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+    for (request, _) in part.requests.list.iter().zip(&part.chosen).filter(|(_, chosen)| **chosen) {
+        let key = part.requests.keys[request.key as usize];
+        routes.entry((key.place, key.operation)).or_default().push(request.nanos as f64 / 1e6);
+    }
+    routes
+}
+
+fn failed_share(part: &Part<'_>) -> f64 {
+    let chosen = part.requests.list.iter().zip(&part.chosen).filter(|(_, chosen)| **chosen);
+    chosen.filter(|(request, _)| request.failed).count() as f64 / part.len().max(1) as f64
+}

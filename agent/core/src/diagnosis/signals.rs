@@ -1,0 +1,83 @@
+//! What metrics said while a capture lasted: the first, last and greatest level of each signal.
+
+use std::collections::BTreeMap;
+
+use crate::snapshot::{SignalKind, Snapshot};
+
+/// A lag under this is nobody's trouble, in seconds.
+const LAG_S: f64 = 1.5;
+/// A queue this short is one at work.
+const WAITING: f64 = 20.0;
+/// Messages this young are taken as they come, in seconds.
+const AGE_S: f64 = 8.0;
+
+/// How a signal went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Course {
+    /// Its first level.
+    pub first: f64,
+    /// Its last level.
+    pub last: f64,
+    /// Its greatest level.
+    pub most: f64,
+}
+
+/// How all signals went, by kind and tier.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signals {
+    courses: BTreeMap<(SignalKind, String), Course>,
+}
+
+impl Signals {
+    /// Takes note of what a snapshot says.
+    pub fn note(&mut self, snapshot: &Snapshot) {
+        for signal in &snapshot.signals {
+            if let Some(value) = signal.value {
+                self.put(signal.kind, &signal.tier, value);
+            }
+        }
+    }
+
+    /// Takes note of one level.
+    pub fn put(&mut self, kind: SignalKind, tier: &str, value: f64) {
+        let first = Course { first: value, last: value, most: value };
+        let course = self.courses.entry((kind, tier.to_owned())).or_insert(first);
+        course.last = value;
+        course.most = course.most.max(value);
+    }
+
+    fn of(&self, kind: SignalKind) -> impl Iterator<Item = (&str, Course)> {
+        self.courses.iter().filter(move |((of, _), _)| *of == kind).map(|((_, tier), course)| (tier.as_str(), *course))
+    }
+
+    /// The most that this signal showed anywhere.
+    fn most(&self, kind: SignalKind) -> Option<f64> {
+        self.of(kind).map(|(_, course)| course.most).reduce(f64::max)
+    }
+
+    /// How many requests waited for a connection, if more than in the baseline.
+    pub(super) fn pool_waits(&self, baseline: &Self) -> Option<f64> {
+        let usual = baseline.most(SignalKind::PoolPending).unwrap_or_default();
+        self.most(SignalKind::PoolPending).filter(|most| *most >= 1.0 && *most > 2.0 * usual)
+    }
+
+    /// The replica that is furthest behind, and by how many seconds, if it is more than usual.
+    pub(super) fn lag(&self, baseline: &Self) -> Option<(&str, f64)> {
+        let usual = baseline.most(SignalKind::ReplicaLagSeconds).unwrap_or_default();
+        let found = self.of(SignalKind::ReplicaLagSeconds).max_by(|one, other| one.1.most.total_cmp(&other.1.most))?;
+        (found.1.most > LAG_S && found.1.most > 2.0 * usual).then_some((found.0, found.1.most))
+    }
+
+    /// The queue that grows, and how long or how old it became.
+    pub(super) fn queue(&self) -> Option<(&str, String)> {
+        let depth = self.of(SignalKind::QueueDepth).find(|(_, course)| {
+            course.last > WAITING && course.last > 2.0 * course.first && course.last >= 0.8 * course.most
+        });
+        let age = self
+            .of(SignalKind::QueueOldestAgeSeconds)
+            .find(|(_, course)| course.last > AGE_S && course.last > 2.0 * course.first);
+        depth
+            .map(|(tier, course)| (tier, format!("{:.0} messages wait, {:.0} at first", course.last, course.first)))
+            .or_else(|| age.map(|(tier, course)| (tier, format!("the oldest message waits for {:.0} s", course.last))))
+    }
+}

@@ -1,0 +1,327 @@
+//! The critical path of a trace, and whom each part of it is charged to.
+//!
+//! From the root's end backwards: the time after the last child's end is the span's own; then that
+//! child is walked in the same way, and the span goes on from the child's start (CRISP, ATC'22; the
+//! same as in Jaeger's screen). A child that overlaps with one that was walked counts up to where that
+//! one began. So the charges of a request sum to its duration, whatever its spans' clocks say.
+//!
+//! A span's own time is charged to the visit that it belongs to:
+//! 1. a request taken, or a root, is a visit to its service; work inside the process belongs to it;
+//! 2. a call is a visit to the peer, or, if the peer's own span is there or others of it are, to the
+//!    gap between caller and callee;
+//! 3. a call within a call to the same peer, or one that carries it, belongs to the outer one.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::book::{Book, OperationId, PartyId, Shape, What};
+use super::tree::{self, Answers, NONE, Tree};
+use super::{Flow, Kept, Key, Place, Request, Requests, Visit};
+use crate::classify::{Act, PeerClass};
+use crate::engine::naming::Side;
+use crate::observation::SpanKind;
+
+/// Charges trace after trace.
+pub(super) struct Charging<'b> {
+    book: &'b Book,
+    answers: &'b Answers,
+    done: Requests,
+    by_key: HashMap<Key, u32, FixedState>,
+    tree: Tree,
+    /// What is known of each span of the trace at hand.
+    about: Vec<About>,
+    /// The spans of the request at hand, parents first.
+    order: Vec<u32>,
+    /// Parts of the critical path still to be walked: a span and an interval by its own clock.
+    open: Vec<(u32, u64, u64)>,
+}
+
+/// What is known of a span.
+#[derive(Clone, Copy)]
+struct About {
+    /// Root of the request that it is part of, or [`NONE`] while it is of none.
+    root: u32,
+    /// The visit that its own time belongs to.
+    visit: u32,
+    /// The service in whose name it acts.
+    service: PartyId,
+    depth: u16,
+    /// The call that it is part of.
+    within: Option<(PartyId, PeerClass)>,
+    /// Who answered the call that it is, or is part of.
+    answered_by: Option<(PartyId, OperationId)>,
+    /// Something at or below it failed.
+    failed: bool,
+}
+
+const UNKNOWN: About = About {
+    root: NONE,
+    visit: NONE,
+    service: PartyId(u32::MAX),
+    depth: 0,
+    within: None,
+    answered_by: None,
+    failed: false,
+};
+
+impl<'b> Charging<'b> {
+    pub(super) fn new(book: &'b Book, answers: &'b Answers) -> Self {
+        Self {
+            book,
+            answers,
+            done: Requests::default(),
+            by_key: HashMap::default(),
+            tree: Tree::default(),
+            about: Vec::new(),
+            order: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    pub(super) fn done(self) -> Requests {
+        self.done
+    }
+
+    /// Charges the requests of one trace, whose spans are sorted by their ids.
+    pub(super) fn take(&mut self, spans: &[Kept]) {
+        self.tree.link(spans, self.book);
+        self.about.clear();
+        self.about.resize(spans.len(), UNKNOWN);
+        for root in 0..spans.len() as u32 {
+            if let Some((flow, side)) = self.begins(spans, root) {
+                self.request(spans, root, flow, side);
+            }
+        }
+        self.done.traces += 1;
+        let orphans = self.about.iter().filter(|about| about.root == NONE).count() as u64;
+        self.done.orphans += orphans;
+        self.done.incomplete += u64::from(orphans > 0);
+    }
+
+    fn shape(&self, spans: &[Kept], span: u32) -> &'b Shape {
+        self.book.get(spans[span as usize].shape)
+    }
+
+    /// Whether a request begins with this span, who waits for it, and which side of its service takes it.
+    fn begins(&self, spans: &[Kept], span: u32) -> Option<(Flow, Side)> {
+        let shape = self.shape(spans, span);
+        let parent = self.tree.parent[span as usize];
+        let is_root = !spans[span as usize].parent.is_some();
+        let is_handed_over =
+            parent != NONE && tree::is_remote(shape, self.shape(spans, parent)) && self.hands_over(spans, span, parent);
+        if !is_root && !is_handed_over {
+            return None;
+        }
+        let waits = if is_root { Flow::Front } else { Flow::Behind };
+        Some(match shape.what {
+            What::Process => (Flow::Behind, Side::Processes),
+            What::Serve => (waits, Side::Serves),
+            // A caller outside of the system, such as a load generator, that sends spans itself.
+            What::Inside | What::Call { class: PeerClass::Service, .. } => (waits, Side::Background),
+            What::Call { .. } => (Flow::Behind, Side::Background),
+        })
+    }
+
+    /// Whether the parent handed a message over and does not wait for the child.
+    fn hands_over(&self, spans: &[Kept], child: u32, parent: u32) -> bool {
+        let shape = self.shape(spans, parent);
+        shape.kind == SpanKind::Producer || self.shape(spans, child).what == What::Process
+    }
+
+    fn request(&mut self, spans: &[Kept], root: u32, flow: Flow, side: Side) {
+        self.list_spans(spans, root);
+        self.find_answers(spans);
+        let request = self.done.list.len() as u32;
+        let first = self.done.visits.len();
+        let shape = self.shape(spans, root);
+        let kept = &spans[root as usize];
+        // Polls and health checks are no requests, and neither is what they wait for.
+        let counts = !shape.health_check && !matches!(shape.what, What::Call { act, .. } if !act.counts());
+        for place in 0..self.order.len() {
+            let span = self.order[place];
+            let about = self.place(spans, span, root, side, request);
+            self.about[span as usize] = About { root, ..about };
+        }
+        if !counts {
+            self.done.visits.truncate(first);
+            return;
+        }
+        self.blame(spans, root);
+        self.walk(spans, root);
+        let key = self.done.visits[self.about[root as usize].visit as usize].key;
+        let failed = shape.failed;
+        self.done.list.push(Request { flow, key, start: kept.start, nanos: tree::nanos(kept), failed });
+    }
+
+    /// The spans of a request, parents first, without what was handed over.
+    fn list_spans(&mut self, spans: &[Kept], root: u32) {
+        self.order.clear();
+        self.order.push(root);
+        let mut place = 0;
+        while let Some(&span) = self.order.get(place) {
+            for &child in self.tree.children(span) {
+                let is_remote = tree::is_remote(self.shape(spans, child), self.shape(spans, span));
+                // Parents that go round in a circle come back to the root.
+                if child != root && !(is_remote && self.hands_over(spans, child, span)) {
+                    self.order.push(child);
+                }
+            }
+            place += 1;
+        }
+    }
+
+    /// For each span, children first: who answered the call that it is or carries.
+    fn find_answers(&mut self, spans: &[Kept]) {
+        for &span in self.order[1..].iter().rev() {
+            let parent = self.tree.parent[span as usize];
+            let shape = self.shape(spans, span);
+            let answer = if tree::is_remote(shape, self.shape(spans, parent)) {
+                Some((shape.side(Side::Serves), shape.operation))
+            } else {
+                self.about[span as usize].answered_by
+            };
+            let known = &mut self.about[parent as usize].answered_by;
+            *known = known.or(answer);
+        }
+    }
+
+    /// Where a span's own time belongs, with its parent placed already.
+    fn place(&mut self, spans: &[Kept], span: u32, root: u32, side: Side, request: u32) -> About {
+        let shape = self.shape(spans, span);
+        let own = self.about[span as usize];
+        let above = if span == root { None } else { Some(self.tree.parent[span as usize]) };
+        let parent = above.map_or(UNKNOWN, |above| self.about[above as usize]);
+        let is_entry = above.is_none_or(|above| tree::is_remote(shape, self.shape(spans, above)));
+        let is_call = self.is_call(spans, span, is_entry);
+        let depth = parent.depth + u16::from(is_entry);
+        let service = if !is_entry {
+            parent.service
+        } else if span == root {
+            shape.side(side)
+        } else {
+            shape.side(Side::Serves)
+        };
+        let mut about = About { service, depth, ..own };
+        let target = match (shape.what, own.answered_by) {
+            (What::Call { act, .. }, _) if !act.counts() => None,
+            (_, Some((callee, operation))) if is_call => Some((Place::Gap(service, callee), operation, None)),
+            (What::Call { peer, class, act }, None) => Some(self.leaf(service, peer, class, act, shape.operation)),
+            _ => None,
+        };
+        if let What::Call { peer, class, .. } = shape.what
+            && target.is_some()
+            && let Some((outer, outer_class)) = parent.within
+            && !is_entry
+            && (outer == peer || outer_class.absorbs(class))
+        {
+            return About { visit: parent.visit, within: parent.within, ..about };
+        }
+        let target = match target {
+            None if is_entry => Some((Place::At(service), shape.operation, None)),
+            found => found,
+        };
+        about.within = match shape.what {
+            What::Call { peer, class, .. } if target.is_some() => Some((peer, class)),
+            _ if is_entry => None,
+            _ => parent.within,
+        };
+        about.visit = match target {
+            None => parent.visit,
+            Some((place, operation, act)) => self.visit(request, Key { place, operation, act }, shape.process, depth),
+        };
+        about
+    }
+
+    /// Whether a span is a call: by its kind, or, where nobody gives kinds, because others answer it.
+    fn is_call(&self, spans: &[Kept], span: u32, is_entry: bool) -> bool {
+        let shape = self.shape(spans, span);
+        match shape.kind {
+            SpanKind::Client | SpanKind::Producer => true,
+            SpanKind::Unspecified if !is_entry => {
+                self.tree.children(span).iter().all(|child| tree::is_remote(self.shape(spans, *child), shape))
+            }
+            _ => false,
+        }
+    }
+
+    /// A call without its other half: to a peer that has none, or to a service whose span is missing.
+    fn leaf(
+        &self,
+        service: PartyId,
+        peer: PartyId,
+        class: PeerClass,
+        act: Act,
+        operation: OperationId,
+    ) -> (Place, OperationId, Option<Act>) {
+        match self.answers.get(&peer) {
+            Some(callee) => (Place::Gap(service, *callee), operation, None),
+            None if class == PeerClass::Service => (Place::At(peer), operation, None),
+            None => (Place::At(peer), operation, Some(act)),
+        }
+    }
+
+    fn visit(&mut self, request: u32, key: Key, process: u32, depth: u16) -> u32 {
+        let keys = &mut self.done.keys;
+        let key = *self.by_key.entry(key).or_insert_with(|| {
+            keys.push(key);
+            keys.len() as u32 - 1
+        });
+        self.done.visits.push(Visit { request, key, process, depth, failed: false, nanos: 0 });
+        self.done.visits.len() as u32 - 1
+    }
+
+    /// Marks the visits in which a failure began: the deepest spans that failed.
+    fn blame(&mut self, spans: &[Kept], root: u32) {
+        for &span in self.order.iter().rev() {
+            let about = self.about[span as usize];
+            let failed = self.shape(spans, span).failed;
+            if failed && !about.failed {
+                self.done.visits[about.visit as usize].failed = true;
+            }
+            if span != root && (failed || about.failed) {
+                self.about[self.tree.parent[span as usize] as usize].failed = true;
+            }
+        }
+    }
+
+    /// Walks the critical path from the root's end.
+    fn walk(&mut self, spans: &[Kept], root: u32) {
+        let kept = &spans[root as usize];
+        self.open.clear();
+        self.open.push((root, kept.start.0, kept.end.0));
+        let mut children: Vec<(u64, u64, u32, u64)> = Vec::new();
+        while let Some((span, from, to)) = self.open.pop() {
+            children.clear();
+            let is_own = |child: &&u32| **child != root && self.about[**child as usize].root == root;
+            let own = self.tree.children(span).iter().filter(is_own);
+            children.extend(own.map(|&child| self.fit(spans, child, span)));
+            children.sort_unstable_by(|one, other| other.cmp(one));
+            let (mut own, mut upto) = (0, to);
+            for &(ended, started, child, moved) in &children {
+                let (ended, started) = (ended.min(upto), started.max(from));
+                if ended <= started {
+                    continue;
+                }
+                own += upto - ended;
+                upto = started;
+                self.open.push((child, started.wrapping_sub(moved), ended.wrapping_sub(moved)));
+            }
+            own += upto - from;
+            self.done.visits[self.about[span as usize].visit as usize].nanos += own;
+        }
+    }
+
+    /// A child's end and start by its parent's clock, and by how much it was moved for that.
+    ///
+    /// One of another process that does not fit is put into the middle: only its duration is known.
+    fn fit(&self, spans: &[Kept], child: u32, parent: u32) -> (u64, u64, u32, u64) {
+        let (own, outer) = (&spans[child as usize], &spans[parent as usize]);
+        let fits = outer.start <= own.start && own.end <= outer.end;
+        if fits || !tree::is_remote(self.shape(spans, child), self.shape(spans, parent)) {
+            return (own.end.0, own.start.0, child, 0);
+        }
+        let spare = tree::nanos(outer).saturating_sub(tree::nanos(own));
+        let start = outer.start.0 + spare / 2;
+        (start + tree::nanos(own), start, child, start.wrapping_sub(own.start.0))
+    }
+}
