@@ -20,19 +20,30 @@ use crate::topology::Role;
 /// How long a receiver waits after a message that failed, or a queue that could not be reached.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How long a message is tried again while a store fails: longer than a failover takes.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Receives and processes, for as long as it is polled.
 pub(super) async fn receive(world: Rc<World>, of: Rc<Instance>) {
     loop {
         let Some(queue) = world.one(Role::Queue) else { return };
         let asked = world.call(&of, &queue, stores::receive(Rc::clone(&world)));
         let received = of.clock().timeout(CALL_TIMEOUT, asked).await.unwrap_or(Err(CallError::Timeout));
-        let done = match received {
-            Ok(Some(message)) => observed(&world, &of, &queue, message).await,
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if done.is_err() {
-            of.clock().sleep(RETRY).await;
+        match received {
+            Ok(Some(message)) => see_through(&world, &of, &queue, message).await,
+            Ok(None) => {}
+            Err(_) => of.clock().sleep(RETRY).await,
+        }
+    }
+}
+
+/// Processes a message, again and again while it is the stores that fail.
+async fn see_through(world: &Rc<World>, of: &Rc<Instance>, queue: &Instance, message: Message) {
+    let since = of.clock().now();
+    while let Err(error) = observed(world, of, queue, message).await {
+        of.clock().sleep(RETRY).await;
+        if error == CallError::Nonsense || of.clock().since(since) >= PATIENCE {
+            break;
         }
     }
 }
@@ -70,10 +81,13 @@ async fn process(caller: &Caller, message: &Message) -> Result<(), CallError> {
         Ok(()) => processing::finish(caller, message.job).await,
         Err(error) => Err(error),
     };
-    if done.is_ok() {
-        return caller.settle("ack", message).await;
+    match done {
+        Ok(()) => caller.settle("ack", message).await,
+        Err(CallError::Nonsense) => {
+            // Should this fail too, the visibility timeout brings the message back.
+            let _ = caller.settle("nack", message).await;
+            done
+        }
+        Err(_) => done,
     }
-    // Should this fail too, the visibility timeout brings the message back.
-    let _ = caller.settle("nack", message).await;
-    done
 }
