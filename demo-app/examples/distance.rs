@@ -114,7 +114,9 @@ async fn play(scenario: &Scenario) -> Result<Summary, Box<dyn Error>> {
         eprintln!("{} in real time\n{report}", scenario.name);
     }
     let mut summary = Summary::new(windows(began, &truth.borrow()));
-    received.take().iter().for_each(|export| summary.export(export));
+    for export in received.take() {
+        summary.export(&export);
+    }
     Ok(summary)
 }
 
@@ -125,7 +127,9 @@ fn simulate(scenario: &Scenario) -> Result<Summary, Box<dyn Error>> {
     let mut simulation = Simulation::new(scenario, start)?;
     let exports: Vec<_> = simulation.by_ref().collect();
     let mut summary = Summary::new(windows(began, &simulation.truth()));
-    exports.iter().for_each(|export| summary.export(export));
+    for export in &exports {
+        summary.export(export);
+    }
     Ok(summary)
 }
 

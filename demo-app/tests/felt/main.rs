@@ -92,7 +92,9 @@ async fn play(scenario: &Scenario) -> Outcome {
     let healthy = window("healthy", began + edge, line.began_unix_nanos);
     let faulty = window("faulty", line.began_unix_nanos + edge, line.ended_unix_nanos);
     let mut summary = Summary::new([healthy.clone(), faulty.clone()]);
-    exports.iter().for_each(|export| summary.export(export));
+    for export in &exports {
+        summary.export(export);
+    }
     // Shown where the test fails.
     println!("{}\n{report}{summary}", scenario.name);
     Outcome { summary, report, healthy, faulty, exports, ports }
@@ -170,8 +172,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Share of what is so.
 fn share(which: impl Iterator<Item = bool>) -> f64 {
-    let (so, all) = which.fold((0, 0), |(so, all), is_so| (so + usize::from(is_so), all + 1));
-    so as f64 / all as f64
+    let which: Vec<bool> = which.collect();
+    which.iter().filter(|so| **so).count() as f64 / which.len() as f64
 }
 
 fn value<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a any_value::Value> {

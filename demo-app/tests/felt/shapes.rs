@@ -32,8 +32,12 @@ async fn the_simulation_has_the_shapes_of_the_real_services() {
     let _alone = MACHINE.lock().await;
     let (_, exports, _, demo) = received(&scenario).await;
     demo.stop().await.unwrap();
-    exports.iter().for_each(|export| real.take(export));
-    Simulation::new(&scenario, SystemTime::now()).unwrap().for_each(|export| simulated.take(&export));
+    for export in &exports {
+        real.take(export);
+    }
+    for export in Simulation::new(&scenario, SystemTime::now()).unwrap() {
+        simulated.take(&export);
+    }
 
     // Whether something fails is chance: on a busy machine somebody waits too long.
     for shapes in [&mut real, &mut simulated] {
