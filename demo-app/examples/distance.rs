@@ -153,7 +153,7 @@ fn table(scenario: &Scenario, real: &Summary, simulated: &Summary) -> String {
         "| window | tier | requests/s | errors, % | p50, ms | p95, ms |".to_owned(),
         "|---|---|---|---|---|---|".to_owned(),
     ];
-    let windows = [("healthy", HEALTHY - EDGE), ("fault", LASTING - EDGE)];
+    let windows = [("healthy", HEALTHY.saturating_sub(EDGE)), ("fault", LASTING.saturating_sub(EDGE))];
     let both = |window: &str| Some((real.window(window)?, simulated.window(window)?));
     for (window, length) in windows {
         let Some((real, simulated)) = both(window) else { continue };
