@@ -1,7 +1,7 @@
 //! Naming the bottleneck of captured files, of whatever age.
 //!
 //! Each capture, the baseline and the one that is asked about, runs through an engine of its own in the time
-//! that it carries ([`file_time`]): that tells the kinds of tiers and what metrics say. Its spans also go
+//! that it carries (`file_time`): that tells the kinds of tiers and what metrics say. Its spans also go
 //! into [`Traces`], and what these say is judged once the files are read.
 
 mod file_time;

@@ -122,7 +122,7 @@ fn number(name: &str) -> Option<usize> {
 impl FromStr for Servers {
     type Err = serde_json::Error;
 
-    /// Reads what [`Backends::argument`] wrote.
+    /// Reads what `Backends::argument` wrote.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         serde_json::from_str(text)
     }

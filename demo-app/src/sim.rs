@@ -12,7 +12,7 @@
 //! What is not: the processor that all processes of the real demo share, the kernel, and the garbage of real
 //! networks. Travel and processor times are constants with a little noise.
 //!
-//! Everything happens on one thread by one clock ([`clock`]) and one seeded source of chance, so a scenario
+//! Everything happens on one thread by one clock (`clock`) and one seeded source of chance, so a scenario
 //! gives the same telemetry in every run. [`Simulation`] is an iterator over what a receiver would get, in
 //! the order in which it would arrive; only what is on its way is held in memory.
 

@@ -1,9 +1,9 @@
 //! Naming the bottleneck: requests of a capture against those of a healthy one.
 //!
-//! 1. The incident is found: the run of requests furthest beyond what is usual ([`onset`]).
-//! 2. Each tier's work, and each gap between two tiers, is compared with the baseline ([`compare`]).
-//! 3. The tiers that explain the excess are found by greedy cover ([`cover`]), for time and for failures.
-//! 4. The signs of the tier are read ([`signs`]), and the first class of the table ([`table`]) of which
+//! 1. The incident is found: the run of requests furthest beyond what is usual (`onset`).
+//! 2. Each tier's work, and each gap between two tiers, is compared with the baseline (`compare`).
+//! 3. The tiers that explain the excess are found by greedy cover (`cover`), for time and for failures.
+//! 4. The signs of the tier are read (`signs`), and the first class of the table (`table`) of which
 //!    all are seen is named.
 //!
 //! Too few requests are no verdict. Where under [`EXPLAINED`] of the excess is attributed, the summary

@@ -2,8 +2,8 @@
 //!
 //! [`Traces`] keeps compact spans under a ceiling of bytes. Over it whole traces are given up, told by
 //! their id, so that what stays is a uniform sample and is said to be one. [`Traces::requests`] then
-//! puts each trace together (see [`tree`]), walks its critical path and charges every nanosecond of
-//! the request to one *visit* (see [`path`]): work of a tier, a call to a store, or the *gap* between
+//! puts each trace together (see `tree`), walks its critical path and charges every nanosecond of
+//! the request to one *visit* (see `path`): work of a tier, a call to a store, or the *gap* between
 //! a caller's span and its callee's.
 //!
 //! 1. A span whose parent is missing is an orphan; neither it nor what hangs below it is a request.

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tiertop_core::catalogue::CATALOGUE;
+use tiertop_core::diagnosis::CLASSES;
 use tiertop_core::warning::RULES;
 
 /// Lines of code that a file may have. Past that there is a second story in it.
@@ -170,6 +171,10 @@ fn every_rule_has_a_scenario() {
     let scenarios = read("agent/core/src/warning/tests.rs");
     for rule in RULES {
         assert!(scenarios.contains(rule.name), "no scenario speaks of {}", rule.name);
+    }
+    let scenarios = read("agent/core/src/diagnosis/tests.rs");
+    for class in CLASSES {
+        assert!(scenarios.contains(&format!("\"{}\"", class.name)), "no scenario speaks of {}", class.name);
     }
 }
 
