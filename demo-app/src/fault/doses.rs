@@ -44,12 +44,14 @@ pub(super) fn effects(fault: Fault, intensity: Intensity) -> Vec<Effect> {
             vec![Effect::BurningQueries { sessions: by(intensity, [4, 8, 16]), cpu: of_duration([10, 20, 30]) }]
         }
         Fault::LockContention => {
-            vec![Effect::HoldLock { held: of_duration([150, 400, 900]), free: of_duration([150, 100, 100]) }]
+            // A second, at which metrics are read, is no multiple of the two together, or each reading would find
+            // the lock alike: always taken, or always free. So it is with the pools.
+            vec![Effect::HoldLock { held: of_duration([150, 470, 850]), free: of_duration([130, 110, 80]) }]
         }
         Fault::PoolExhaustion => vec![Effect::ShrinkPool {
             size: by(intensity, [2, 1, 1]),
-            held: of_duration([120, 250, 500]),
-            free: of_duration([80, 80, 60]),
+            held: of_duration([120, 270, 500]),
+            free: of_duration([70, 90, 60]),
         }],
         Fault::SlowQuery => vec![Effect::DropIndex { row: Duration::from_micros(by(intensity, [150, 300, 600])) }],
         Fault::WorkerLoss => by(
