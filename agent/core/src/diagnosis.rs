@@ -25,11 +25,12 @@ use std::collections::BTreeMap;
 use crate::engine::naming::{Party, Side, TierName};
 use crate::tier::TierKind;
 use crate::traces::{Flow, PartyId, Place, Requests, Traces};
+use crate::verdict::{Alternative, Verdict};
 use compare::{Comparison, Part, Spot};
 use cover::Covered;
 use signs::{Scene, Symptom};
 
-pub use report::{Alternative, REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict};
+pub use report::{REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TraceCounts};
 pub use signals::{Course, Signals};
 pub use table::{CLASSES, Class, Sign};
 
@@ -251,7 +252,7 @@ fn verdict(
     };
     Verdict {
         tier: (&scene.tiers[tier]).into(),
-        class: class.map(|class| class.name),
+        class: class.map(|class| class.name.to_owned()),
         title: class.map_or(unnamed, |class| class.title).to_owned(),
         phase: class.and_then(|class| class.phase),
         confidence: (explained * agreement).clamp(0.0, 1.0),
@@ -262,8 +263,8 @@ fn verdict(
             .collect(),
         onset: stretch(scene.after).from_unix_ms,
         evidence: evidence::evidence(scene, covered, symptom),
-        remedy_now: class.map(|class| class.now),
-        remedy_for_good: class.map(|class| class.for_good),
+        remedy_now: class.map(|class| class.now.to_owned()),
+        remedy_for_good: class.map(|class| class.for_good.to_owned()),
     }
 }
 
@@ -296,7 +297,7 @@ fn slow_burners(question: Question<'_>, tiers: &[TierName], known: &[Verdict]) -
         )?;
         Some(Verdict {
             tier: (&tier).into(),
-            class: Some(class.name),
+            class: Some(class.name.to_owned()),
             title: class.title.to_owned(),
             phase: class.phase,
             confidence: 0.7,
@@ -304,8 +305,8 @@ fn slow_burners(question: Question<'_>, tiers: &[TierName], known: &[Verdict]) -
             alternatives: Vec::new(),
             onset: None,
             evidence: vec![words],
-            remedy_now: Some(class.now),
-            remedy_for_good: Some(class.for_good),
+            remedy_now: Some(class.now.to_owned()),
+            remedy_for_good: Some(class.for_good.to_owned()),
         })
     });
     found.filter(|verdict| known.iter().all(|other| other.tier != verdict.tier)).collect()

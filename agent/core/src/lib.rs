@@ -11,7 +11,6 @@ pub mod catalogue;
 pub mod classify;
 pub mod config;
 pub mod diagnosis;
-
 pub mod distribution;
 pub mod engine;
 pub mod id;
@@ -23,4 +22,5 @@ pub mod text;
 pub mod tier;
 pub mod time;
 pub mod traces;
+pub mod verdict;
 pub mod warning;

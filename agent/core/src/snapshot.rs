@@ -7,7 +7,17 @@
 //! arrive, and those of operations the last 30 settled seconds; trends go on to the present second,
 //! whose last values are provisional.
 
+mod capacity;
+mod diagnosis;
+mod traces;
+
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+pub use capacity::{CapacityView, CheckView, HeadroomView, ScalabilityView, WallView};
+pub use diagnosis::{DiagnosisState, DiagnosisView, IncidentView};
+pub use traces::{ChargeView, KeptFor, StallView, TraceSpanView, TraceView};
 
 use crate::phase::Phase;
 use crate::tier::TierKind;
@@ -43,6 +53,14 @@ pub struct Snapshot {
     pub signals: Vec<SignalView>,
     /// Open warnings, worst and oldest first, then those that ended in the last minutes.
     pub warnings: Vec<WarningView>,
+    /// Incidents with their verdicts.
+    pub diagnosis: DiagnosisView,
+    /// The phase, and how far the next wall is.
+    pub capacity: CapacityView,
+    /// Stalls, those that last first, then the newest first.
+    pub stalls: Vec<StallView>,
+    /// Traces that were kept, slowest first.
+    pub traces: Vec<Arc<TraceView>>,
     /// What arrived and what became of it.
     pub pipeline: PipelineView,
 }

@@ -12,6 +12,7 @@ use super::routes::identity_of;
 use super::view::peer_name;
 use crate::classify::Peer;
 use crate::tier::TierKind;
+use crate::verdict::TierRef;
 
 /// A side of a service, or somebody who is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +48,12 @@ pub struct TierName {
     pub kind: TierKind,
     /// The member's name.
     pub member: String,
+}
+
+impl From<&TierName> for TierRef {
+    fn from(name: &TierName) -> Self {
+        Self { id: format!("{}/{}", name.kind, name.member), kind: name.kind, member: name.member.clone() }
+    }
 }
 
 impl Party {

@@ -19,7 +19,7 @@ pub(super) use rows::peer_name;
 
 use super::Engine;
 use super::members::{Member, MemberId};
-use crate::snapshot::{IngestCounts, SNAPSHOT_VERSION, Snapshot, Window};
+use crate::snapshot::{CapacityView, DiagnosisView, IngestCounts, SNAPSHOT_VERSION, Snapshot, Window};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 
 /// Seconds after which a member without any news is left out.
@@ -55,6 +55,10 @@ impl Engine {
             edges,
             signals,
             warnings: Vec::new(),
+            diagnosis: DiagnosisView::default(),
+            capacity: CapacityView::default(),
+            stalls: Vec::new(),
+            traces: Vec::new(),
             pipeline: self.pipeline_view(ingest),
         }
     }
