@@ -1,0 +1,1 @@
+//! Incidents of made-up systems, second by second.
