@@ -102,6 +102,7 @@ pub fn diagnose(question: Question<'_>) -> Report {
             before: &before,
             after: &after,
             comparison: &comparison,
+            wide: &comparison,
             signals: question.signals,
             load: None,
         };

@@ -151,7 +151,7 @@ impl Requests {
         &mut self,
         other: &Self,
         by_key: &mut HashMap<Key, u32, FixedState>,
-        chosen: impl Fn(&Request) -> bool,
+        mut chosen: impl FnMut(&Request) -> bool,
     ) {
         let keys = &mut self.keys;
         let mut key_of = |key: u32| {

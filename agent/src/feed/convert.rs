@@ -40,8 +40,9 @@ pub enum ConvertError {
 
 /// The message that says `snapshot`, with as much of each tier as `detail` asks for.
 pub fn to_wire(snapshot: &Snapshot, detail: Detail) -> wire::Snapshot {
-    let Snapshot { version, at_unix_ms, environment, region, window, tiers, edges, signals, warnings, pipeline } =
-        snapshot;
+    let Snapshot {
+        version, at_unix_ms, environment, region, window, tiers, edges, signals, warnings, pipeline, ..
+    } = snapshot;
     wire::Snapshot {
         version: *version,
         at_unix_ms: *at_unix_ms,
@@ -84,6 +85,7 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
         signals,
         warnings: warnings.into_iter().map(signal::warning_from_wire).collect(),
         pipeline,
+        ..Snapshot::default()
     })
 }
 

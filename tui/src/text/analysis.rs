@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use tiertop_core::diagnosis::{Report, Stretch, TierCharge, Verdict};
+use tiertop_core::diagnosis::{Report, Stretch, TierCharge};
+use tiertop_core::verdict::Verdict;
 
 use crate::format::{self, Align, fit};
 use crate::screen::words;

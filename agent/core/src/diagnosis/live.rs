@@ -181,37 +181,34 @@ impl Live {
     /// Compares the requests that are in alarm with the baseline.
     fn look(&self, alarm: &Alarm, now: UnixSecond, names: &BTreeMap<Party, TierName>) -> Option<Finding> {
         let in_alarm = |requests: &Requests| -> Vec<bool> {
-            let is_in = |request: &crate::traces::Request| {
-                let known = alarm.routes.as_ref();
-                request.flow == alarm.flow && known.is_none_or(|known| known.contains(&Route::of(requests, request)))
-            };
-            requests.list.iter().map(is_in).collect()
+            requests.list.iter().map(|request| alarm.has(Route::of(requests, request))).collect()
         };
         let baseline = &self.baseline.requests;
         let before = Part { requests: baseline, chosen: in_alarm(baseline) };
-        let mut subject = Requests::default();
+        let (mut subject, mut compared) = (Requests::default(), 0);
         let mut by_key = HashMap::<Key, u32, FixedState>::default();
         let began = alarm.since;
         for second in self.seconds.iter().rev() {
             let age = now.0.saturating_sub(second.second.0);
-            let few = subject.list.len() < LEAST_REQUESTS;
-            if age > COMPARED_AT_MOST_S || (age > COMPARED_S && !few) {
+            if age > COMPARED_AT_MOST_S || (age > COMPARED_S && compared >= LEAST_REQUESTS) {
                 break;
             }
-            let chosen = in_alarm(&second.requests);
-            let place = Cell::new(0_usize);
             subject.add(&second.requests, &mut by_key, |request| {
-                let own = place.get();
-                place.set(own + 1);
-                chosen[own] && request.start >= began
+                let is_asked_about = request.flow == alarm.flow && request.start >= began;
+                compared += usize::from(is_asked_about && alarm.has(Route::of(&second.requests, request)));
+                is_asked_about
             });
         }
-        let after = Part { requests: &subject, chosen: vec![true; subject.list.len()] };
+        let after = Part { requests: &subject, chosen: in_alarm(&subject) };
         if before.len() < LEAST_COMPARED || after.len() < LEAST_COMPARED {
             return None;
         }
         let (tier_names, tier_of) = tiers(baseline.keys.iter().chain(&subject.keys), &self.traces, names);
         let comparison = compare::compare(&before, &after, &tier_of);
+        let of_flow = |requests: &Requests| requests.list.iter().map(|request| request.flow == alarm.flow).collect();
+        let all_before = Part { requests: baseline, chosen: of_flow(baseline) };
+        let all_after = Part { requests: &subject, chosen: of_flow(&subject) };
+        let wide = compare::compare(&all_before, &all_after, &tier_of);
         let since = began.second();
         let signals = (
             &self.levels.between(self.baseline.from, self.baseline.to.min(since.minus(1))),
@@ -224,6 +221,7 @@ impl Live {
             before: &before,
             after: &after,
             comparison: &comparison,
+            wide: &wide,
             signals,
             load: usual_load.zip(self.levels.load(since.max(now.minus(COMPARED_S)), now)),
         };

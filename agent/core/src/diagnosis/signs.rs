@@ -22,7 +22,10 @@ pub(super) struct Scene<'a> {
     pub(super) tiers: &'a [TierName],
     pub(super) before: &'a Part<'a>,
     pub(super) after: &'a Part<'a>,
+    /// The requests that are in trouble, compared.
     pub(super) comparison: &'a Comparison,
+    /// All requests compared, so that what is well can be seen beside what is not.
+    pub(super) wide: &'a Comparison,
     pub(super) signals: (&'a Signals, &'a Signals),
     /// Requests a second at the front, before and now, where they were counted.
     pub(super) load: Option<(f64, f64)>,
@@ -40,7 +43,7 @@ pub(super) enum Symptom {
 /// The signs of a tier that was charged with time or failures.
 pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BTreeSet<Sign> {
     let tier = covered.tier;
-    let own: Vec<&Pair> = scene.comparison.pairs.iter().filter(|pair| pair.spot == Spot::At(tier)).collect();
+    let own: Vec<&Pair> = scene.wide.pairs.iter().filter(|pair| pair.spot == Spot::At(tier)).collect();
     let known: Vec<&Pair> =
         own.iter().copied().filter(|pair| pair.before.charged_ms.len().min(pair.after.charged_ms.len()) >= 3).collect();
     let slower = symptom == Symptom::Slower;

@@ -96,6 +96,13 @@ pub(super) struct Alarm {
     pub(super) since: UnixNanos,
 }
 
+impl Alarm {
+    /// Whether it is about a route.
+    pub(super) fn has(&self, route: Route) -> bool {
+        route.flow == self.flow && self.routes.as_ref().is_none_or(|routes| routes.contains(&route))
+    }
+}
+
 impl Gate {
     /// Learns what is usual. Routes that are in alarm keep their measure.
     pub(super) fn learn(&mut self, baseline: &Requests) {
