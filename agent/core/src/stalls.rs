@@ -152,6 +152,13 @@ impl Completions {
         self.scan((from, upto), usual)
     }
 
+    /// The gap that has not ended as far as is known, until `settled`.
+    pub fn lasting(&self, settled: UnixNanos) -> Option<Gap> {
+        let (from, usual) = self.open?;
+        let start = UnixNanos(from * BIN_NANOS);
+        (start < settled).then_some(Gap { start, end: settled, usual_per_second: usual })
+    }
+
     fn scan(&mut self, (from, upto): (u64, u64), usual: f64) -> Vec<Gap> {
         let expected = usual / BINS_PER_SECOND as f64;
         let mut found = Vec::new();

@@ -2,6 +2,7 @@
 
 mod clients;
 mod scenario;
+mod stalls;
 
 use super::*;
 use crate::observation::{AttributeValue, SpanKind, SpanShape};
