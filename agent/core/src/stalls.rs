@@ -50,10 +50,9 @@ impl Gap {
         self.end.nanos_since(self.start)
     }
 
-    /// Whether a span was open in at least half of it, and to its end.
-    pub fn is_stood_by(&self, start: UnixNanos, end: UnixNanos) -> bool {
-        let half = self.nanos() / 2;
-        start <= self.end.minus_nanos(half) && end.plus_nanos(BIN_NANOS) >= self.end
+    /// Whether a span was open when it ended.
+    pub fn ends_within(&self, start: UnixNanos, end: UnixNanos) -> bool {
+        start.plus_nanos(BIN_NANOS) <= self.end && end.plus_nanos(BIN_NANOS) >= self.end
     }
 
     /// For how long a span was open within it.
@@ -195,6 +194,8 @@ pub struct Waiting {
     pub open: u64,
     /// Of these, those that took longer than is usual by half of the gap.
     pub held_up: u64,
+    /// All that were open at its end, however short, and took longer than is usual.
+    pub affected: u64,
 }
 
 /// Requests that must have been held up.
@@ -204,12 +205,17 @@ impl Waiting {
     /// Looks at one request. `usual_nanos` is what nine in ten of its kind take at most; without it
     /// nothing can be said of the request.
     pub fn look(&mut self, gap: &Gap, (start, end): (UnixNanos, UnixNanos), usual_nanos: Option<f64>) -> bool {
-        if !gap.is_stood_by(start, end) {
+        if !gap.ends_within(start, end) {
+            return false;
+        }
+        let over_usual = usual_nanos.map_or(0.0, |usual| end.nanos_since(start) as f64 - usual);
+        self.affected += u64::from(over_usual > 0.0);
+        let half = gap.nanos() / 2;
+        if gap.overlap(start, end) < half {
             return false;
         }
         self.open += 1;
-        let half = gap.nanos() as f64 / 2.0;
-        let is_held_up = usual_nanos.is_some_and(|usual| end.nanos_since(start) as f64 > usual + half);
+        let is_held_up = over_usual > half as f64;
         self.held_up += u64::from(is_held_up);
         is_held_up
     }

@@ -217,7 +217,7 @@ impl Engine {
         let mut usual: HashMap<(MemberId, u32), Option<f64>, FixedState> = HashMap::default();
         let mut held = HeldUp { spans: Vec::new(), waiting: Waiting::default() };
         for (place, span) in self.ring.all() {
-            if !gap.is_stood_by(span.start, span.end) || !self.is_of(span, whose) {
+            if !gap.ends_within(span.start, span.end) || !self.is_of(span, whose) {
                 continue;
             }
             let Some(target) = target(&self.routes.get(span.route).plan) else { continue };
@@ -269,7 +269,7 @@ impl Engine {
             }
         }
         let length_ms = gap.nanos() / 1_000_000;
-        let requests = held.waiting.held_up;
+        let requests = held.waiting.affected;
         let place = match (&instance, &edge, &tier) {
             (Some(instance), ..) => format!(" in {instance} while its siblings went on"),
             (None, Some((from, to)), _) => format!(" between {from} and {to}"),

@@ -74,6 +74,8 @@ fn only_requests_that_the_gap_held_up_make_it_a_stall() {
         assert!(waiting.look(&gap, (at_ms(1050), at_ms(1410)), usual));
     }
     assert!(waiting.is_stall());
+    assert!(!waiting.look(&gap, (at_ms(1295), at_ms(1410)), usual), "waited, but not for long");
+    assert_eq!(waiting, Waiting { open: 3, held_up: 3, affected: 4 });
     for _ in 0..4 {
         assert!(!waiting.look(&gap, (at_ms(900), at_ms(1500)), Some(2e9)), "takes so long anyway");
     }

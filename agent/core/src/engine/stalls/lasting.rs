@@ -42,14 +42,12 @@ impl Engine {
             return None;
         }
         let requests = self.waiting_requests(member, gap)?;
-        let length_ms = self.now.nanos_since(gap.start) / 1_000_000;
         let kind = self.members.get(member).role.known.map_or("the front", |(kind, _)| kind.name());
-        let seconds = length_ms as f64 / 1e3;
         Some(StallView {
             start_unix_ms: gap.start.as_millis(),
-            length_ms,
+            length_ms: gap.nanos() / 1_000_000,
             ongoing: true,
-            summary: format!("no completions at {kind} for {seconds:.1} s, sources still report"),
+            summary: format!("no completions at {kind} for {quiet_s:.1} s, sources still report"),
             requests,
             ..StallView::default()
         })

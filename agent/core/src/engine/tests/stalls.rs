@@ -54,8 +54,8 @@ fn a_database_that_stands_still_is_named_with_those_that_waited_for_it() {
     let stall = only(&snapshot);
     assert_eq!(stall.tier.as_deref(), Some("db-primary/orders@db1:5432"));
     assert!((390..=430).contains(&stall.length_ms), "{stall:?}");
-    assert_eq!(stall.start_unix_ms % 1000 / 100, 2, "{stall:?}");
-    assert!((8..=22).contains(&stall.requests), "{stall:?}");
+    assert!((250..=310).contains(&(stall.start_unix_ms % 1000)), "{stall:?}");
+    assert!((18..=22).contains(&stall.requests), "{stall:?}");
     assert_eq!(stall.first_moved.as_deref(), Some("db-primary/orders@db1:5432: INSERT orders"));
     assert_eq!((stall.ongoing, stall.instance.as_deref(), stall.traces.len()), (false, None, 5));
 }
