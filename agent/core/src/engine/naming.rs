@@ -97,14 +97,17 @@ impl Engine {
     /// What an instance of a member is called; a peer by its address.
     pub(super) fn instance_name(&self, id: MemberId, process: Option<ProcessId>) -> String {
         match (process, self.members.get(id).identity()) {
-            (Some(process), _) => {
-                let process = self.processes.get(process);
-                let service = || self.processes.get_service(process.service).name.to_string();
-                process.resource.instance.as_deref().map_or_else(service, str::to_owned)
-            }
+            (Some(process), _) => self.process_name(process),
             (None, Identity::Peer(peer)) => address(peer),
             (None, _) => String::new(),
         }
+    }
+
+    /// What a process is called: as an instance, or by its service.
+    pub(super) fn process_name(&self, id: ProcessId) -> String {
+        let process = self.processes.get(id);
+        let service = || self.processes.get_service(process.service).name.to_string();
+        process.resource.instance.as_deref().map_or_else(service, str::to_owned)
     }
 
     /// The names of all members whose kind is known.

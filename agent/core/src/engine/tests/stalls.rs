@@ -2,7 +2,7 @@
 
 use super::scenario::{Sent, System, call, db};
 use crate::observation::{SpanKind, SpanShape};
-use crate::snapshot::{Snapshot, StallView};
+use crate::snapshot::{KeptFor, Snapshot, StallView};
 
 fn serve() -> SpanShape {
     SpanShape { kind: SpanKind::Server, name: "GET /".into(), ..SpanShape::default() }
@@ -58,6 +58,10 @@ fn a_database_that_stands_still_is_named_with_those_that_waited_for_it() {
     assert!((18..=22).contains(&stall.requests), "{stall:?}");
     assert_eq!(stall.first_moved.as_deref(), Some("db-primary/orders@db1:5432: INSERT orders"));
     assert_eq!((stall.ongoing, stall.instance.as_deref(), stall.traces.len()), (false, None, 5));
+    for id in &stall.traces {
+        let kept = snapshot.traces.iter().find(|trace| trace.id == *id).expect("its traces are kept");
+        assert_eq!(kept.kept_for, KeptFor::Stalled);
+    }
 }
 
 #[test]
