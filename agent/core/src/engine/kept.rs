@@ -83,6 +83,10 @@ struct Kept {
     worth: Worth,
     view: Arc<TraceView>,
     bytes: usize,
+    /// Its root in the ring, while that may still be there.
+    root: Option<Place>,
+    /// What was known of tiers when it was drawn.
+    drawn_knowing: u64,
 }
 
 /// See the module's text.
@@ -116,6 +120,9 @@ impl KeptTraces {
     pub(super) fn forget_indices(&mut self) {
         self.seconds.clear();
         self.candidates.clear();
+        for kept in &mut self.kept {
+            kept.root = None;
+        }
     }
 
     /// The traces, newest first.
@@ -216,13 +223,36 @@ impl Engine {
             && gathered < GATHERED_PER_TICK
         {
             self.kept.candidates.pop_front();
-            let Some(span) = self.ring.get(root).copied() else { continue };
-            gathered += usize::from(self.keep_trace(&span, why, &known));
+            gathered += usize::from(self.keep_trace(root, why, &known));
         }
+        self.draw_again(&known);
+    }
+
+    /// Draws traces again whose tiers are known by other names by now, as far as their spans are still there.
+    fn draw_again(&mut self, known: &Known) {
+        let knowing = FixedState::default().hash_one(known);
+        let mut all = std::mem::take(&mut self.kept.kept);
+        for kept in all.iter_mut().filter(|kept| kept.drawn_knowing != knowing) {
+            let root = kept.root.and_then(|root| self.ring.get(root)).filter(|root| root.trace == kept.trace);
+            let Some(root) = root else { continue };
+            let Some(tier) = self.tier_of_root(root, known) else { continue };
+            let view = self.draw_trace(root, &tier, kept.worth.why, known);
+            (kept.worth.tier, kept.drawn_knowing) = (tier, knowing);
+            if *kept.view != view {
+                kept.view = Arc::new(view);
+            }
+        }
+        self.kept.kept = all;
+    }
+
+    fn tier_of_root(&self, root: &RecentSpan, known: &Known) -> Option<String> {
+        let counted = target(&self.routes.get(root.route).plan).map(|target| target.member);
+        self.tier_id(counted.or_else(|| self.member_of(root.process))?, known)
     }
 
     /// Gathers and keeps a trace, if it is worth it.
-    fn keep_trace(&mut self, root: &RecentSpan, why: KeptFor, known: &Known) -> bool {
+    fn keep_trace(&mut self, place: Place, why: KeptFor, known: &Known) -> bool {
+        let Some(root) = self.ring.get(place).copied() else { return false };
         if let Some(kept) = self.kept.kept.iter_mut().find(|kept| kept.trace == root.trace) {
             if why == KeptFor::Stalled {
                 kept.worth.why = why;
@@ -230,14 +260,12 @@ impl Engine {
             }
             return false;
         }
-        let route = *self.routes.get(root.route);
-        match route.plan {
+        match self.routes.get(root.route).plan {
             Plan::Entry { health_check: true, .. } => return false,
             Plan::Call { act, .. } if !act.counts() => return false,
             _ => {}
         }
-        let member = target(&route.plan).map(|target| target.member).or_else(|| self.member_of(root.process));
-        let Some(tier) = member.and_then(|member| self.tier_id(member, known)) else { return false };
+        let Some(tier) = self.tier_of_root(&root, known) else { return false };
         let worth = Worth {
             tier,
             operation: self.routes.operation(root.route).to_owned(),
@@ -249,9 +277,11 @@ impl Engine {
         if !self.kept.make_room(&worth) {
             return false;
         }
-        let view = self.draw_trace(root, &worth.tier, why, known);
+        let view = self.draw_trace(&root, &worth.tier, why, known);
         let bytes = family::heap_bytes(&view) + size_of::<Kept>();
-        self.kept.keep(Kept { trace: root.trace, worth, view: Arc::new(view), bytes });
+        let drawn_knowing = FixedState::default().hash_one(known);
+        let (trace, view) = (root.trace, Arc::new(view));
+        self.kept.keep(Kept { trace, worth, view, bytes, root: Some(place), drawn_knowing });
         true
     }
 }

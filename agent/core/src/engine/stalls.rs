@@ -22,10 +22,12 @@ use super::processes::ProcessId;
 use super::ring::{Place, RecentSpan, SpanState};
 use super::routes::{Plan, Target};
 use crate::classify::PeerClass;
+use crate::id::TraceId;
 use crate::observation::Span;
 use crate::snapshot::StallView;
 use crate::stalls::{Completions, Gap, Waiting};
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
+use standing::Standing;
 
 /// Instances and peers that are watched for standing still. About 8 kB each.
 const MOST_STREAMS: usize = 256;
@@ -38,6 +40,8 @@ const MOST_TOLD: usize = 20;
 const TOLD_FOR_NANOS: u64 = 600 * NANOS_PER_SECOND;
 /// Traces that are named with a stall.
 const EXAMPLES: usize = 5;
+/// Traces by which a stall is known again.
+const TRACES_KNOWN: usize = 32;
 /// Seconds before a gap that tell how long requests usually take.
 const USUAL_S: u64 = 30;
 /// A request is as usual that takes no longer than this share of its kind.
@@ -69,12 +73,14 @@ struct RouteUse {
     is_front: bool,
 }
 
-/// A stall that was named.
+/// A stall that was found.
 #[derive(Debug)]
 struct Found {
     gap: Gap,
-    /// The stream stood itself, and not what it called.
-    is_cause: bool,
+    /// Some of the traces that stood in it: by these it is known again, whatever clocks say.
+    traces: Vec<TraceId>,
+    /// Where the requests stood; its names follow what is learned of the tiers, until they are forgotten.
+    standing: Option<Standing>,
     view: StallView,
 }
 
@@ -149,7 +155,11 @@ impl Stalls {
 
     /// Forgets all that points to members, processes and routes; stalls that were named stay.
     pub(super) fn forget_indices(&mut self) {
-        *self = Self { found: std::mem::take(&mut self.found), ..Self::default() };
+        let mut found = std::mem::take(&mut self.found);
+        for stall in &mut found {
+            stall.standing = None;
+        }
+        *self = Self { found, ..Self::default() };
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -157,15 +167,15 @@ impl Stalls {
         streams + self.front.heap_bytes() + self.routes.capacity() * size_of::<RouteUse>()
     }
 
-    /// Adds a stall, unless the same time is told already, by one that knows better.
+    /// Adds a stall, unless the same time is told already; then at most an instance is added to it.
     fn tell(&mut self, new: Found) {
-        if let Some(known) = self.found.iter_mut().find(|known| known.gap.coincides(&new.gap)) {
-            let is_wider = known.view.instance.is_none() || new.view.tier != known.view.tier;
-            if new.is_cause && !known.is_cause && is_wider && new.view.instance.is_some() {
-                // One instance of what the requests stood in: the same stall, told more exactly.
+        let is_same = |known: &Found| {
+            known.gap.coincides(&new.gap) || known.traces.iter().any(|trace| new.traces.contains(trace))
+        };
+        if let Some(known) = self.found.iter_mut().find(|known| is_same(known)) {
+            let place = |found: &Found| found.standing.as_ref().map(|standing| (standing.member, standing.edge));
+            if known.view.instance.is_none() && place(known) == place(&new) {
                 known.view.instance = new.view.instance;
-                known.view.tier = new.view.tier;
-                known.is_cause = true;
             }
             return;
         }
@@ -201,10 +211,15 @@ impl Engine {
                 for (place, _) in held.spans.iter().take(EXAMPLES) {
                     self.keep_stalled(*place);
                 }
-                let found = self.name_stall(whose, gap, &held, &known);
+                let found = self.found(whose, gap, &held, &known);
                 self.stalls.tell(found);
             }
         }
+        let mut found = std::mem::take(&mut self.stalls.found);
+        for stall in &mut found {
+            self.name_stall(stall, &known);
+        }
+        self.stalls.found = found;
     }
 
     /// What is told of stalls: the one that lasts, then the newest first.
@@ -248,63 +263,68 @@ impl Engine {
         usual.latency.quantile_ms(USUAL_QUANTILE).map(|ms| ms * 1e6)
     }
 
-    fn name_stall(&self, whose: Whose, gap: Gap, held: &HeldUp, known: &Known) -> Found {
+    fn found(&self, whose: Whose, gap: Gap, held: &HeldUp, known: &Known) -> Found {
         let standing = self.standing(held, &gap);
-        let tier = standing.member.and_then(|member| self.tier_id(member, known));
-        let own = match whose {
+        let instance = match whose {
             Whose::Front => None,
-            Whose::One(stream) => self.alone(stream, &gap, known),
+            Whose::One(stream) => standing.member.and_then(|member| self.alone(stream, &gap, member, known)),
         };
-        // An instance is named if the requests stood in its tier, and not in what it calls.
-        let (is_cause, instance) = match own {
-            Some((row, instance)) if Some(&row) == tier.as_ref() => (true, instance),
-            _ => (false, None),
-        };
-        let edge = standing.edge.and_then(|(from, to)| Some((self.tier_id(from, known)?, self.tier_id(to, known)?)));
-        let mut traces: Vec<String> = Vec::new();
+        let mut traces: Vec<TraceId> = Vec::new();
         for (_, span) in &held.spans {
-            let id = span.trace.to_string();
-            if traces.len() < EXAMPLES && !traces.contains(&id) {
-                traces.push(id);
+            if traces.len() < TRACES_KNOWN && !traces.contains(&span.trace) {
+                traces.push(span.trace);
             }
         }
-        let length_ms = gap.nanos() / 1_000_000;
-        let requests = held.waiting.affected;
-        let place = match (&instance, &edge, &tier) {
+        let view = StallView {
+            start_unix_ms: gap.start.as_millis(),
+            length_ms: gap.nanos() / 1_000_000,
+            instance,
+            requests: held.waiting.affected,
+            traces: traces.iter().take(EXAMPLES).map(TraceId::to_string).collect(),
+            ..StallView::default()
+        };
+        Found { gap, traces, standing: Some(standing), view }
+    }
+
+    /// Puts where the requests stood into words.
+    fn name_stall(&self, found: &mut Found, known: &Known) {
+        let Some(standing) = &found.standing else { return };
+        let id = |member: MemberId| self.tier_id(member, known);
+        let view = &mut found.view;
+        view.tier = standing.member.and_then(id);
+        view.edge = standing.edge.and_then(|(from, to)| Some((id(from)?, id(to)?)));
+        view.first_moved = standing
+            .first_moved
+            .as_ref()
+            .map(|(member, operation)| format!("{}: {operation}", id(*member).unwrap_or_default()));
+        let place = match (&view.instance, &view.edge, &view.tier) {
             (Some(instance), ..) => format!(" in {instance} while its siblings went on"),
             (None, Some((from, to)), _) => format!(" between {from} and {to}"),
             (None, None, Some(tier)) => format!(" in {tier}"),
             (None, None, None) => String::new(),
         };
-        let view = StallView {
-            start_unix_ms: gap.start.as_millis(),
-            length_ms,
-            ongoing: false,
-            summary: format!("{requests} requests stood for {length_ms} ms{place}"),
-            tier,
-            instance,
-            edge,
-            requests,
-            first_moved: standing.first_moved.and_then(|span| self.moved_text(&span, known)),
-            traces,
-        };
-        Found { gap, is_cause, view }
+        view.summary = format!("{} requests stood for {} ms{place}", view.requests, view.length_ms);
     }
 
-    /// The row of a stream, and its instance if its siblings went on through the gap.
-    fn alone(&self, stream: u32, gap: &Gap, known: &Known) -> Option<(String, Option<String>)> {
+    /// The instance of a stream, if the requests stood in it and its siblings went on through the gap.
+    fn alone(&self, stream: u32, gap: &Gap, stood_in: MemberId, known: &Known) -> Option<String> {
         let own = &self.stalls.streams[stream as usize];
-        let row = self.tier_id(own.member, known)?;
+        let row = |member: MemberId| self.tier_id(member, known);
+        let is_same =
+            |member: MemberId| member == own.member || row(own.member).is_some_and(|id| row(member) == Some(id));
+        if !is_same(stood_in) {
+            return None;
+        }
         let (mut usual, mut ended) = (0.0, 0);
         for (index, other) in self.stalls.streams.iter().enumerate() {
-            if index as u32 != stream && self.tier_id(other.member, known).as_ref() == Some(&row) {
+            if index as u32 != stream && is_same(other.member) {
                 usual += other.completions.usual_before(gap.start).unwrap_or_default();
                 ended += other.completions.between(gap.start, gap.end);
             }
         }
         let expected = usual * gap.nanos() as f64 / NANOS_PER_SECOND as f64;
         let went_on = expected > 0.0 && ended as f64 >= expected / 2.0;
-        Some((row, went_on.then(|| self.instance_name(own.member, own.process))))
+        went_on.then(|| self.instance_name(own.member, own.process))
     }
 }
 

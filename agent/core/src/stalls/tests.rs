@@ -1,3 +1,5 @@
+//! Streams of completions with gaps, and with what only looks like one.
+
 use super::*;
 
 const BEGIN_S: u64 = 1_800_000_000;

@@ -285,15 +285,15 @@ impl<'b> Charging<'b> {
     /// Walks the critical path from the root's end.
     fn walk(&mut self, spans: &[Kept], root: u32) {
         let Self { book, tree, about, done, walk, .. } = self;
-        let requests = Spans { spans, book, tree, about, root };
-        walk.pieces(&requests, root, |piece| {
+        let waited = Waited { spans, book, tree, about, root };
+        walk.pieces(&waited, root, |piece| {
             done.visits[about[piece.span as usize].visit as usize].nanos += piece.to - piece.from;
         });
     }
 }
 
 /// The spans of the request at hand.
-struct Spans<'a> {
+struct Waited<'a> {
     spans: &'a [Kept],
     book: &'a Book,
     tree: &'a Tree,
@@ -301,7 +301,7 @@ struct Spans<'a> {
     root: u32,
 }
 
-impl Family for Spans<'_> {
+impl Family for Waited<'_> {
     fn interval(&self, span: u32) -> (u64, u64) {
         let kept = &self.spans[span as usize];
         (kept.start.0, kept.end.0)

@@ -162,12 +162,11 @@ impl Engine {
         for (place, node) in family.nodes.iter().enumerate() {
             let is_remote = node.parent.is_none_or(|parent| family.is_remote(place as u32, parent));
             let own = match self.routes.get(node.span.route).plan {
-                Plan::Entry { target, .. } => (Some(target.member), false),
                 Plan::Call { target, class: PeerClass::Service, .. } => {
                     let callee = self.callee(&node.span, target.member);
                     (Some(callee), callee != target.member)
                 }
-                Plan::Call { target, .. } => (Some(target.member), false),
+                Plan::Entry { target, .. } | Plan::Call { target, .. } => (Some(target.member), false),
                 Plan::Inside if is_remote => (self.member_of(node.span.process), false),
                 Plan::Inside => {
                     // Work inside belongs to what it is part of.

@@ -80,7 +80,7 @@ impl Engine {
     /// are more than is usual.
     fn parts(&self, stopped: UnixNanos) -> Option<u64> {
         let seconds = |seconds: u64| stopped.minus_nanos(seconds * NANOS_PER_SECOND);
-        let (mut recent, mut before) = (0, 0);
+        let (mut recent, mut before) = (0_u64, 0_u64);
         for child in self.ring.awaited() {
             if child.end >= seconds(JUST_BEFORE_S) {
                 recent += 1;

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::super::naming::Known;
 use super::super::processes::ProcessId;
-use super::{Engine, HeldUp, target};
+use super::{Engine, HeldUp};
 use crate::classify::PeerClass;
 use crate::engine::count::CHILDREN_MET;
 use crate::engine::members::MemberId;
 use crate::engine::ring::RecentSpan;
 use crate::engine::routes::Plan;
 use crate::stalls::Gap;
+use crate::time::UnixNanos;
 
 /// Requests that are walked for one stall.
 const WALKED: usize = 64;
@@ -18,13 +18,13 @@ const WALKED: usize = 64;
 const DEEPEST: usize = 64;
 
 /// Where most of the requests stood.
-#[derive(Default)]
+#[derive(Debug)]
 pub(super) struct Standing {
     pub(super) member: Option<MemberId>,
     /// Caller and callee, if they stood in between.
     pub(super) edge: Option<(MemberId, MemberId)>,
-    /// What ended first of that in which requests stood.
-    pub(super) first_moved: Option<RecentSpan>,
+    /// What ended first of that in which requests stood: whose it is, and what was done.
+    pub(super) first_moved: Option<(MemberId, String)>,
 }
 
 /// Where one request stood.
@@ -43,20 +43,25 @@ impl Engine {
         }
         let most = spots.into_iter().max_by_key(|(_, requests)| *requests);
         let (member, edge) = most.map_or((None, None), |(spot, _)| spot);
+        let first_moved = first_moved.and_then(|span| {
+            let operation = self.routes.operation(span.route).to_owned();
+            Some((self.spot(&span).0?, operation))
+        });
         Standing { member, edge, first_moved }
     }
 
     /// Down from a span, always to the child that was open through most of the gap.
     fn deepest_open(&self, span: RecentSpan, gap: &Gap) -> RecentSpan {
-        let mut at = span;
+        let mut at = (span, span.start, span.end);
         for _ in 0..DEEPEST {
-            let overlap = |span: &RecentSpan| gap.overlap(span.start, span.end);
-            let children = self.ring.children(&at).take(CHILDREN_MET).map(|(_, child)| child);
-            let through = children.filter(|child| 2 * overlap(child) >= overlap(&at) && overlap(child) > 0);
-            let Some(child) = through.max_by_key(|child| overlap(child)) else { break };
-            at = *child;
+            let overlap = |start, end| gap.overlap(start, end);
+            let least = overlap(at.1, at.2).div_ceil(2).max(1);
+            let children = self.ring.children(&at.0).take(CHILDREN_MET).map(|(_, child)| fitted(child, &at));
+            let through = children.filter(|(_, start, end)| overlap(*start, *end) >= least);
+            let Some(child) = through.max_by_key(|(_, start, end)| overlap(*start, *end)) else { break };
+            at = child;
         }
-        at
+        at.0
     }
 
     fn spot(&self, span: &RecentSpan) -> Spot {
@@ -86,11 +91,19 @@ impl Engine {
         let service = self.processes.service_of(ProcessId(process));
         service.serves.or(service.processes).or(service.background)
     }
+}
 
-    /// What moved, such as "db-primary/content: INSERT content".
-    pub(super) fn moved_text(&self, span: &RecentSpan, known: &Known) -> Option<String> {
-        let plan = self.routes.get(span.route).plan;
-        let member = self.spot(span).0.or_else(|| target(&plan).map(|target| target.member))?;
-        Some(format!("{}: {}", self.tier_id(member, known)?, self.routes.operation(span.route)))
+/// A span with its start and end by the clock of the span at the top.
+type Fitted = (RecentSpan, UnixNanos, UnixNanos);
+
+/// A child by its parent's clock. One of another process that does not fit is put into the middle.
+fn fitted(child: &RecentSpan, (parent, start, end): &Fitted) -> Fitted {
+    let at = |own: UnixNanos| UnixNanos(own.0.wrapping_add(start.0.wrapping_sub(parent.start.0)));
+    let (own_start, own_end) = (at(child.start), at(child.end));
+    if child.process == parent.process || (*start <= own_start && own_end <= *end) {
+        return (*child, own_start, own_end);
     }
+    let spare = end.nanos_since(*start).saturating_sub(child.nanos());
+    let middle = start.plus_nanos(spare / 2);
+    (*child, middle, middle.plus_nanos(child.nanos()))
 }

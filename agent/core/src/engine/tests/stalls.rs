@@ -65,6 +65,25 @@ fn a_database_that_stands_still_is_named_with_those_that_waited_for_it() {
 }
 
 #[test]
+fn a_stall_is_told_once_and_in_its_place_where_clocks_differ() {
+    let mut system = System::new();
+    for round in 0..20 {
+        let stands = if round == 15 { (300, 700) } else { NEVER };
+        let mut all: Vec<Sent> =
+            (0..970).step_by(20).flat_map(|at| request(&mut system, "app-1", at, stands)).collect();
+        for sent in all.iter_mut().filter(|sent| sent.is_of("app-1")) {
+            sent.span.start = sent.span.start.minus_nanos(900_000_000);
+            sent.span.end = sent.span.end.minus_nanos(900_000_000);
+        }
+        system.send(all);
+        system.pass_second();
+    }
+    let snapshot = system.snapshot();
+    let stall = only(&snapshot);
+    assert_eq!(stall.tier.as_deref(), Some("db-primary/orders@db1:5432"));
+}
+
+#[test]
 fn one_frozen_instance_among_three_is_named() {
     let mut system = System::new();
     let apps = ["app-1", "app-2", "app-3"];
