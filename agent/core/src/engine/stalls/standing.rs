@@ -50,7 +50,8 @@ impl Engine {
         Standing { member, edge, first_moved }
     }
 
-    /// Down from a span, always to the child that was open through most of the gap.
+    /// Down from a span, always to the child that was open through most of the gap. A gateway's call may stand
+    /// beside the callee's span instead of above it: then the callee is the deeper one.
     fn deepest_open(&self, span: RecentSpan, gap: &Gap) -> RecentSpan {
         let mut at = (span, span.start, span.end);
         for _ in 0..DEEPEST {
@@ -58,7 +59,8 @@ impl Engine {
             let least = overlap(at.1, at.2).div_ceil(2).max(1);
             let children = self.ring.children(&at.0).take(CHILDREN_MET).map(|(_, child)| fitted(child, &at));
             let through = children.filter(|(_, start, end)| overlap(*start, *end) >= least);
-            let Some(child) = through.max_by_key(|(_, start, end)| overlap(*start, *end)) else { break };
+            let depth = |(child, start, end): &Fitted| (child.process != at.0.process, overlap(*start, *end));
+            let Some(child) = through.max_by_key(depth) else { break };
             at = child;
         }
         at.0
