@@ -181,7 +181,11 @@ fn worker_loss_is_a_queue_that_grows() {
 fn a_slowdown_of_no_class_names_the_tier_alone() {
     let report = report(&Shop { nosql_ms: 100.0, ..Shop::default() }, 150);
     let first = &report.verdicts[0];
-    assert_eq!((first.tier.id.as_str(), first.class.as_deref(), first.phase), ("nosql/orders", None, None), "{report:#?}");
+    assert_eq!(
+        (first.tier.id.as_str(), first.class.as_deref(), first.phase),
+        ("nosql/orders", None, None),
+        "{report:#?}"
+    );
 }
 
 #[test]
