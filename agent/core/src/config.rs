@@ -43,6 +43,8 @@ pub struct Limits {
     pub routes: usize,
     /// Recent spans that late parents and children are matched against. About 100 bytes each.
     pub recent_spans: usize,
+    /// Bytes of spans that wait for their trace to settle, for the diagnosis.
+    pub trace_bytes: usize,
     /// Bytes of all tables together; over it the oldest detail goes first.
     pub bytes: usize,
 }
@@ -59,6 +61,7 @@ impl Default for Limits {
             signals: 2_048,
             routes: 16_384,
             recent_spans: 1 << 17,
+            trace_bytes: 8 << 20,
             bytes: 64 << 20,
         }
     }

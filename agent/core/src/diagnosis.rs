@@ -14,6 +14,7 @@
 mod compare;
 mod cover;
 mod evidence;
+pub mod live;
 mod onset;
 mod report;
 mod signals;
@@ -24,7 +25,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::naming::{Party, Side, TierName};
 use crate::tier::TierKind;
-use crate::traces::{Flow, PartyId, Place, Requests, Traces};
+use crate::traces::{Flow, Key, PartyId, Place, Requests, Traces};
 use crate::verdict::{Alternative, Verdict};
 use compare::{Comparison, Part, Spot};
 use cover::Covered;
@@ -70,7 +71,8 @@ pub struct Question<'a> {
 
 /// Names the bottleneck, or says why none can be named.
 pub fn diagnose(question: Question<'_>) -> Report {
-    let (tiers, tier_of) = tiers(question);
+    let baseline = question.baseline.into_iter().flat_map(|requests| &requests.keys);
+    let (tiers, tier_of) = tiers(baseline.chain(&question.subject.keys), question.traces, question.names);
     let mut report = Report {
         version: REPORT_VERSION,
         traces: TraceCounts {
@@ -100,7 +102,9 @@ pub fn diagnose(question: Question<'_>) -> Report {
             before: &before,
             after: &after,
             comparison: &comparison,
+            wide: &comparison,
             signals: question.signals,
+            load: None,
         };
         let (verdicts, share) = judge(&scene);
         if report.tiers.is_empty() || !verdicts.is_empty() {
@@ -120,8 +124,11 @@ pub fn diagnose(question: Question<'_>) -> Report {
 }
 
 /// The tiers of all parties, and each party's place among them.
-fn tiers(question: Question<'_>) -> (Vec<TierName>, BTreeMap<PartyId, usize>) {
-    let keys = question.baseline.iter().flat_map(|requests| &requests.keys).chain(&question.subject.keys);
+fn tiers<'k>(
+    keys: impl Iterator<Item = &'k Key>,
+    traces: &Traces,
+    names: &BTreeMap<Party, TierName>,
+) -> (Vec<TierName>, BTreeMap<PartyId, usize>) {
     let parties = keys.flat_map(|key| match key.place {
         Place::At(party) => [party, party],
         Place::Gap(from, to) => [from, to],
@@ -129,7 +136,7 @@ fn tiers(question: Question<'_>) -> (Vec<TierName>, BTreeMap<PartyId, usize>) {
     let (mut tiers, mut tier_of): (Vec<TierName>, BTreeMap<PartyId, usize>) = (Vec::new(), BTreeMap::new());
     for party in parties {
         tier_of.entry(party).or_insert_with(|| {
-            let name = name(question.traces.party(party), question.names);
+            let name = name(traces.party(party), names);
             tiers.iter().position(|known| *known == name).unwrap_or_else(|| {
                 tiers.push(name);
                 tiers.len() - 1

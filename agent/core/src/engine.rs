@@ -27,6 +27,7 @@ mod view;
 use std::collections::VecDeque;
 
 use crate::config::Config;
+use crate::diagnosis::live::Live;
 use crate::observation::Batch;
 use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
@@ -61,6 +62,7 @@ pub struct Engine {
     metrics: Metrics,
     signals: Signals,
     warnings: Warnings,
+    diagnosis: Live,
     spans_accepted: u64,
     spans_late: u64,
     spans_future: u64,
@@ -78,6 +80,7 @@ impl Engine {
     /// An engine that starts at `now`.
     pub fn new(config: Config, now: UnixNanos) -> Self {
         let ring = Ring::new(config.limits.recent_spans);
+        let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes);
         Self {
             started: now,
             now,
@@ -92,6 +95,7 @@ impl Engine {
             metrics: Metrics::default(),
             signals: Signals::default(),
             warnings: Warnings::default(),
+            diagnosis,
             spans_accepted: 0,
             spans_late: 0,
             spans_future: 0,
@@ -119,6 +123,7 @@ impl Engine {
         self.points_unused += batch.points_unused;
         self.logs_accepted += batch.log_records;
         self.take_spans(batch, &processes);
+        self.diagnosis.take(batch);
         for metric in &batch.metrics {
             self.take_metric(metric, processes[metric.resource as usize]);
         }
@@ -198,13 +203,26 @@ impl Engine {
         self.rate.tick(self.spans_accepted, self.now);
         let mut snapshot = self.view(ingest);
         self.warnings.judge(&mut snapshot);
+        let mut diagnosis = std::mem::replace(&mut self.diagnosis, Live::new(0, 0));
+        diagnosis.judge(&mut snapshot, self.traces_settled(), || self.tier_names());
+        self.diagnosis = diagnosis;
         snapshot
+    }
+
+    /// Until when all spans have had time to arrive, and those that they are part of to end.
+    fn traces_settled(&self) -> UnixNanos {
+        let delay_nanos = (self.longest_delay_s() * 1e9) as u64;
+        self.now.minus_nanos((delay_nanos + TICK_MARGIN_NANOS).min(self.config.time.lateness_s * NANOS_PER_SECOND))
+    }
+
+    fn longest_delay_s(&self) -> f64 {
+        self.members.all().filter_map(|(_, member)| member.delay.seconds()).fold(0.0, f64::max)
     }
 
     /// When to tick after `now`: half a second from now at least, and then as soon as a whole second
     /// has settled, judged by how late after their end spans lately came.
     pub fn next_tick(&self, now: UnixNanos) -> UnixNanos {
-        let delay = self.members.all().filter_map(|(_, member)| member.delay.seconds()).fold(0.0, f64::max);
+        let delay = self.longest_delay_s();
         let settling = ((delay.fract() * 1e9) as u64).saturating_add(TICK_MARGIN_NANOS) % NANOS_PER_SECOND;
         let earliest = now.plus_nanos(NANOS_PER_SECOND / 2);
         let candidate = earliest.second().start().plus_nanos(settling);

@@ -142,6 +142,37 @@ pub struct TierView {
     pub silent_for_s: Option<u64>,
 }
 
+impl TierView {
+    /// A tier of which nothing is known but its name.
+    pub fn named(kind: TierKind, member: &str) -> Self {
+        Self {
+            id: format!("{kind}/{member}"),
+            kind,
+            member: member.to_owned(),
+            kind_reason: String::new(),
+            requests_per_second: None,
+            error_ratio: None,
+            p50_ms: None,
+            p90_ms: None,
+            p95_ms: None,
+            p99_ms: None,
+            max_ms: None,
+            quantile_error: 0.0,
+            figures_from: FiguresFrom::default(),
+            sampled_ratio: None,
+            sampling_unknown: false,
+            in_flight: None,
+            instances: Vec::new(),
+            zones: Vec::new(),
+            operations: Vec::new(),
+            distribution: Vec::new(),
+            trend: TrendView::default(),
+            state: TierState::default(),
+            silent_for_s: None,
+        }
+    }
+}
+
 /// Whether a tier has an open warning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,6 +1,6 @@
 //! Scenarios: what goes wrong in a made-up shop, and what is then said. One for each row of the table.
 
-mod shop;
+pub(super) mod shop;
 
 use super::*;
 use crate::phase::Phase;

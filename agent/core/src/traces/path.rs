@@ -106,7 +106,8 @@ impl<'b> Charging<'b> {
     fn begins(&self, spans: &[Kept], span: u32) -> Option<(Flow, Side)> {
         let shape = self.shape(spans, span);
         let parent = self.tree.parent[span as usize];
-        let is_root = !spans[span as usize].parent.is_some();
+        // Who sent a message may have been put together long ago, or never came.
+        let is_root = !spans[span as usize].parent.is_some() || (parent == NONE && shape.takes_messages());
         let is_handed_over =
             parent != NONE && tree::is_remote(shape, self.shape(spans, parent)) && self.hands_over(spans, span, parent);
         if !is_root && !is_handed_over {
