@@ -15,13 +15,25 @@ use crate::fixture;
 #[test]
 fn a_snapshot_as_text() {
     insta::assert_snapshot!("warning", print_snapshot(&fixture::warning()));
+    insta::assert_snapshot!("stalled", print_snapshot(&fixture::stalled()));
+    insta::assert_snapshot!("calm", print_snapshot(&fixture::calm()));
     insta::assert_snapshot!("waiting", print_snapshot(&fixture::waiting()));
     insta::assert_snapshot!("odd", print_snapshot(&fixture::odd()));
 }
 
 #[test]
+fn a_run_without_an_incident_is_healthy_and_one_that_had_any_names_it() {
+    let mut shown = fixture::calm();
+    let named = print_snapshot(&shown);
+    assert!(named.contains("healthy again: no verdict is open"), "{named}");
+    assert!(named.contains("class pool-exhaustion, wall of phase 3 database reads"), "{named}");
+    shown.diagnosis.incidents.clear();
+    assert!(print_snapshot(&shown).contains("\nhealthy: no verdict\n"));
+}
+
+#[test]
 fn the_text_has_no_control_signs_and_no_trailing_blanks() {
-    for shown in [fixture::warning(), fixture::calm(), fixture::waiting(), fixture::odd()] {
+    for shown in [fixture::warning(), fixture::stalled(), fixture::calm(), fixture::waiting(), fixture::odd()] {
         let text = print_snapshot(&shown);
         assert!(text.chars().all(|sign| sign == '\n' || !sign.is_control()));
         assert!(text.lines().all(|line| line.trim_end() == line));
