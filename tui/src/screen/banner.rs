@@ -18,7 +18,7 @@ use tiertop_core::snapshot::{DiagnosisState, IncidentView, Snapshot, WarningView
 
 use crate::app::{App, Trouble};
 use crate::format;
-use crate::screen::{ladder, words};
+use crate::screen::{finding, ladder, words};
 use crate::theme::Theme;
 use crate::widget::paint;
 
@@ -65,6 +65,7 @@ fn said<'a>(trouble: Trouble<'a>, theme: &Theme) -> Said<'a> {
 fn of_incident<'a>(incident: &'a IncidentView, theme: &Theme) -> Said<'a> {
     let new = incident.new_versions.iter().map(|version| format!("new: {version}"));
     let (sign, word, style) = words::incident(incident, theme);
+    let requests = std::iter::once(finding::requests(incident));
     let Some(verdict) = &incident.verdict else {
         return Said {
             sign,
@@ -74,8 +75,8 @@ fn of_incident<'a>(incident: &'a IncidentView, theme: &Theme) -> Said<'a> {
             tier: "",
             since_unix_ms: incident.onset_unix_ms,
             sure: None,
-            evidence: std::iter::once(incident.unexplained.clone()).chain(new).collect(),
-            now: "",
+            evidence: std::iter::once(why_unexplained(incident)).chain(requests).chain(new).collect(),
+            now: "look at the traces that were kept (t), and at what changed",
             for_good: "",
             phase: None,
         };
@@ -93,6 +94,12 @@ fn of_incident<'a>(incident: &'a IncidentView, theme: &Theme) -> Said<'a> {
         for_good: verdict.remedy_for_good.as_deref().unwrap_or_default(),
         phase: verdict.phase,
     }
+}
+
+/// Why an incident has no verdict, without the word that stands before it already.
+fn why_unexplained(incident: &IncidentView) -> String {
+    let why = &incident.unexplained;
+    why.strip_prefix("unexplained: ").unwrap_or(why).to_owned()
 }
 
 /// The lines of the banner without a box, the first ones first where there are fewer rows.
@@ -118,39 +125,36 @@ pub fn lines(app: &App, shown: &Snapshot, theme: &Theme, columns: usize, rows: u
     lines
 }
 
-/// Rows that the banner in a box takes.
-pub fn boxed_rows(shown: &Snapshot) -> u16 {
-    6 + u16::from(shown.stalls.iter().any(|stall| stall.ongoing))
-}
+/// The most rows inside a box.
+const BOXED_ROWS: usize = 4;
 
-/// Draws the banner in a box.
-pub fn draw_boxed(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut Buffer) {
+/// Draws the banner in a box at the top of an area, as high as it has lines, and takes that off it.
+pub fn draw_boxed(app: &App, shown: &Snapshot, theme: &Theme, area: &mut Rect, buffer: &mut Buffer) {
     let Some((trouble, place, of)) = app.shown_trouble() else {
         return;
     };
     if let Some(stall) = stall(shown, theme, area.width.into()) {
-        let row = paint::take_top(&mut area, 1);
-        paint::line(buffer, row, 0, &stall);
+        paint::line(buffer, paint::take_top(area, 1), 0, &stall);
     }
     let said = said(trouble, theme);
-    let title = Line::styled(format!(" {} {}  {} ", said.sign, said.word.to_uppercase(), said.title), said.style);
-    let phase = said.phase.map(|phase| format!(" wall of phase {} {} ", phase.number(), phase.name()));
-    let bottom = Line::styled(phase.unwrap_or_default(), said.style);
-    let inside = paint::boxed(buffer, area, title, Some(bottom), said.style);
-    let columns = usize::from(inside.width).saturating_sub(2);
-    let since = Line::styled(format!(" {} ", since(&said, shown, (place, of), columns)), said.style);
-    let room = Rect { x: area.x + 1, width: area.width.saturating_sub(3), ..area };
-    paint::ends(buffer, room, 0, &Line::default(), &since);
+    let columns = usize::from(area.width).saturating_sub(4);
     let mut rows = Vec::new();
     if !said.tier.is_empty() {
         rows.push(Line::styled(format!(" {}", words::tier_name(said.tier)), theme.title));
     }
     let remedies = remedies(&said, theme, columns, " ");
-    let left = usize::from(inside.height).saturating_sub(rows.len() + remedies.len());
-    for text in evidence(&said, columns, left) {
-        rows.push(Line::raw(format!(" {text}")));
-    }
+    let left = BOXED_ROWS.saturating_sub(rows.len() + remedies.len());
+    rows.extend(evidence(&said, columns, left).into_iter().map(|text| Line::raw(format!(" {text}"))));
     rows.extend(remedies);
+
+    let area = paint::take_top(area, rows.len() as u16 + 2);
+    let title = Line::styled(format!(" {} {}  {} ", said.sign, said.word.to_uppercase(), said.title), said.style);
+    let phase = said.phase.map(|phase| format!(" wall of phase {} {} ", phase.number(), phase.name()));
+    let bottom = Line::styled(phase.unwrap_or_default(), said.style);
+    let inside = paint::boxed(buffer, area, title, Some(bottom), said.style);
+    let since = Line::styled(format!(" {} ", since(&said, shown, (place, of), columns)), said.style);
+    let top = Rect { x: area.x + 1, width: area.width.saturating_sub(3), ..area };
+    paint::ends(buffer, top, 0, &Line::default(), &since);
     for (row, line) in (0..).zip(&rows) {
         paint::line(buffer, inside, row, line);
     }
@@ -189,14 +193,16 @@ fn stall(shown: &Snapshot, theme: &Theme, columns: usize) -> Option<Line<'static
 
 /// A trouble in one row: sign, word, title, tier, since when.
 fn one_line(said: &Said<'_>, shown: &Snapshot, places: (usize, usize), columns: usize, theme: &Theme) -> Line<'static> {
-    let word = if columns < 40 { String::new() } else { format!("{} ", said.word.to_uppercase()) };
-    let gap = if word.is_empty() { "" } else { " " };
+    let tier = if said.tier.is_empty() { String::new() } else { format!("  {}", words::tier_name(said.tier)) };
+    let head = |word: &str| format!(" {} {word}{}", said.sign, said.title);
+    let (long, short) = (head(&format!("{}  ", said.word.to_uppercase())), head(""));
     let since = since(said, shown, places, columns);
     let room = columns.saturating_sub(format::width(&since) + 2);
-    let head = format::cut(&format!(" {} {word}{gap}{}", said.sign, said.title), room);
-    let tier = if said.tier.is_empty() { String::new() } else { format!("  {}", words::tier_name(said.tier)) };
+    // The word goes before the name of the tier is cut: the sign says it too.
+    let head = if format::width(&long) + format::width(&tier) <= room { long } else { short };
+    let head = format::cut(&head, room);
     let spare = room.saturating_sub(format::width(&head));
-    let tier = if spare < 6 { String::new() } else { format::cut(&tier, spare) };
+    let tier = if spare < 6 { String::new() } else { format::cut_middle(&tier, spare) };
     let used = format::width(&head) + format::width(&tier) + format::width(&since) + 1;
     let mut line = Line::from(vec![Span::styled(head, said.style), Span::styled(tier, theme.title)]);
     if used < columns {
@@ -206,21 +212,19 @@ fn one_line(said: &Said<'_>, shown: &Snapshot, places: (usize, usize), columns: 
     line
 }
 
-/// Since when, how sure, and which of how many; in few columns only for how long.
+/// Since when, how sure, and which of how many; in few columns less of it.
 fn since(said: &Said<'_>, shown: &Snapshot, (place, of): (usize, usize), columns: usize) -> String {
     let seconds = shown.at_unix_ms.saturating_sub(said.since_unix_ms) / 1000;
     let lasting = format::whole_seconds(seconds);
     let sure = said.sure.map_or_else(String::new, |sure| format!("  sure {}", words::sure(sure)));
-    let which = match of {
-        0 | 1 => String::new(),
-        _ if columns < 100 => format!("  {} of {of}", place + 1),
-        _ => format!("  {} of {of}, n next", place + 1),
-    };
-    if columns < 100 {
-        return format!("{lasting}{sure}{which}");
+    let which = if of > 1 { format!("  {} of {of}", place + 1) } else { String::new() };
+    if columns >= 100 {
+        let at = format::clock(said.since_unix_ms / 1000);
+        let next = if of > 1 { ", n next" } else { "" };
+        return format!("since {at} ({lasting}){sure}{which}{next}");
     }
-    let at = format::clock(said.since_unix_ms / 1000);
-    format!("since {at} ({lasting}){sure}{which}")
+    let shorter = [format!("for {lasting}{sure}{which}"), format!("for {lasting}{which}"), format!("for {lasting}")];
+    shorter.into_iter().find(|text| format::width(text) * 5 <= columns * 2).unwrap_or_default()
 }
 
 /// The evidence joined into at most `rows` lines, most telling first; what does not fit is left out.

@@ -115,15 +115,14 @@ fn checklist(lines: &mut Vec<Line<'static>>, checks: &[CheckView], theme: &Theme
             None => ("○ unknown", theme.dim),
         };
         let room = columns.saturating_sub(14).max(8);
-        let question = format::cut(&check.question, room);
-        let beside = format::width(&question) + format::width(&check.evidence) + 2 <= room;
-        let mut line =
-            Line::from(vec![Span::raw("   "), Span::styled(sign, style), Span::raw(format!("  {question}"))]);
-        if beside {
+        let beside = format::width(&check.question) + format::width(&check.evidence) + 2 <= room;
+        for (row, part) in format::wrap(&check.question, room).into_iter().enumerate() {
+            let sign = Span::styled(if row == 0 { sign } else { "         " }, style);
+            lines.push(Line::from(vec![Span::raw("   "), sign, Span::raw(format!("  {part}"))]));
+        }
+        if let (Some(line), true) = (lines.last_mut(), beside) {
             line.push_span(Span::styled(format!("  {}", check.evidence), theme.dim));
-            lines.push(line);
         } else {
-            lines.push(line);
             wrapped(lines, "              ", &check.evidence, theme.dim, columns);
         }
     }

@@ -159,14 +159,17 @@ enum Column {
     Sure,
 }
 
+/// Columns for the name of a tier, with the blank before it.
+const WHERE_COLUMNS: usize = 24;
+
 fn list(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut Buffer) {
     let found = findings(shown);
     let mut columns = vec![
-        columns::name(Column::Sign, "", 3),
+        columns::name(Column::Sign, "", 2),
         columns::name(Column::Began, "began", 9),
         columns::number(Column::Lasts, "lasts", 8),
-        columns::name(Column::What, " what", 22),
-        columns::name(Column::Where, "where", 24),
+        columns::name(Column::What, " what", 15),
+        columns::name(Column::Where, "where", WHERE_COLUMNS),
         columns::name(Column::Class, "class", 18),
         columns::name(Column::Phase, "phase", 6),
         columns::number(Column::Sure, "sure", 5),
@@ -197,6 +200,11 @@ fn list(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut
     }
 }
 
+/// A tier in the width of its column.
+fn place(tier: &str) -> String {
+    format::cut_middle(&words::tier_name(tier), WHERE_COLUMNS - 1)
+}
+
 fn cell(finding: Finding<'_>, column: Column, shown: &Snapshot, theme: &Theme) -> (String, Style) {
     match finding {
         Finding::Incident(incident) => {
@@ -213,7 +221,7 @@ fn cell(finding: Finding<'_>, column: Column, shown: &Snapshot, theme: &Theme) -
                     let what = verdict.map_or("unexplained", |verdict| verdict.title.as_str());
                     return (format!(" {what}"), style);
                 }
-                Column::Where => verdict.map(|verdict| words::tier_name(&verdict.tier.id)).unwrap_or_default(),
+                Column::Where => verdict.map(|verdict| place(&verdict.tier.id)).unwrap_or_default(),
                 Column::Class => verdict.and_then(|verdict| verdict.class.clone()).unwrap_or_default(),
                 Column::Phase => verdict
                     .and_then(|verdict| verdict.phase)
@@ -229,8 +237,8 @@ fn cell(finding: Finding<'_>, column: Column, shown: &Snapshot, theme: &Theme) -
                 Column::Began => format::clock(stall.start_unix_ms / 1000),
                 Column::Lasts => format::duration_ms(stall.length_ms as f64),
                 Column::What if stall.ongoing => " stall, lasts".to_owned(),
-                Column::What => format!(" stall: {} requests stood", format::count(stall.requests)),
-                Column::Where => stall.tier.as_deref().map(words::tier_name).unwrap_or_default(),
+                Column::What => format!(" stall, {} requests", format::count(stall.requests)),
+                Column::Where => stall.tier.as_deref().map(place).unwrap_or_default(),
                 Column::Class | Column::Phase | Column::Sure => String::new(),
             };
             (text, style)

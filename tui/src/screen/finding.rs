@@ -10,7 +10,7 @@ use crate::screen::words;
 use crate::theme::Theme;
 
 /// Columns of the labels at the left.
-const LABEL: usize = 11;
+const LABEL: usize = 12;
 
 /// Lines with labels at the left, broken between words.
 struct Page<'a> {

@@ -1,8 +1,8 @@
 //! The phases: which one the system is in, which an open trouble is the wall of, and what comes next.
 //!
 //! ```text
-//!  phase  1 single box ─ 2 web tier ─ ▸▲ 3 database reads ─ 4 spikes ─ ...      ~1.2M users' worth
-//!  next wall  5 writes: db-primary orders at about 610 req/s (now 402, busy 66%)
+//!  phase  1 single box ─ 2 web tier ─ ▸ ▲ 3 database reads ─ 4 spikes ─ ...
+//!  next wall  5 writes: db-primary orders at about 610 req/s (now 402, busy 66 %)   ~1.2M users' worth
 //! ```
 
 use ratatui::style::Style;
@@ -16,24 +16,18 @@ use crate::screen::words;
 use crate::theme::Theme;
 use crate::widget::paint;
 
-/// Sign and style of the worst open trouble that a phase is the wall of.
-fn wall(app: &App, phase: Phase, theme: &Theme) -> Option<(&'static str, Style)> {
-    app.troubles().into_iter().find_map(|trouble| match trouble {
-        Trouble::Warning(warning) if warning.phase == Some(phase) => {
-            let (sign, _, style) = words::severity(warning.severity, theme);
-            Some((sign, style))
-        }
-        Trouble::Incident(incident) => {
-            let verdict = incident.verdict.as_ref()?;
-            let (sign, _, style) = words::incident(incident, theme);
-            (verdict.phase == Some(phase)).then_some((sign, style))
-        }
-        Trouble::Warning(_) => None,
-    })
+/// The phase that a trouble is the wall of, with the trouble's sign and style.
+fn wall(trouble: Trouble<'_>, theme: &Theme) -> Option<(Phase, &'static str, Style)> {
+    let (phase, (sign, _, style)) = match trouble {
+        Trouble::Warning(warning) => (warning.phase?, words::severity(warning.severity, theme)),
+        Trouble::Incident(incident) => (incident.verdict.as_ref()?.phase?, words::incident(incident, theme)),
+    };
+    Some((phase, sign, style))
 }
 
 /// The six phases in a row: "▸" at the one the system is in, the signs of troubles at their walls.
 pub fn full(app: &App, shown: &Snapshot, theme: &Theme) -> Line<'static> {
+    let walls: Vec<_> = app.troubles().into_iter().filter_map(|trouble| wall(trouble, theme)).collect();
     let mut line = Line::from(Span::styled(" phase  ", theme.dim));
     for (place, text) in LADDER.iter().enumerate() {
         if place > 0 {
@@ -44,8 +38,8 @@ pub fn full(app: &App, shown: &Snapshot, theme: &Theme) -> Line<'static> {
             line.push_span(Span::styled("▸ ", theme.accent));
         }
         let name = format!("{} {}", text.number, text.name);
-        match wall(app, text.phase, theme) {
-            Some((sign, style)) => line.push_span(Span::styled(format!("{sign} {name}"), style)),
+        match walls.iter().find(|(phase, ..)| *phase == text.phase) {
+            Some(&(_, sign, style)) => line.push_span(Span::styled(format!("{sign} {name}"), style)),
             None => line.push_span(Span::styled(name, if here { theme.title } else { theme.dim })),
         }
     }
@@ -76,7 +70,7 @@ fn busy(capacity: &CapacityView, wall: &WallView) -> Option<f64> {
     capacity.headroom.iter().find(|headroom| headroom.tier == wall.tier)?.utilisation
 }
 
-/// Phase, walls and users in one row of few columns; nothing where nothing is known.
+/// The phase, the wall that the shown trouble is, the next one and the users, in one row; nothing where nothing is known.
 pub fn short(app: &App, shown: &Snapshot, theme: &Theme, columns: usize) -> Option<Line<'static>> {
     let capacity = &shown.capacity;
     let name = |phase: Phase| format!("{} {}", phase.number(), phase.name());
@@ -84,12 +78,10 @@ pub fn short(app: &App, shown: &Snapshot, theme: &Theme, columns: usize) -> Opti
     if let Some(phase) = capacity.phase {
         pieces.push(Span::styled(format!("▸ phase {}", name(phase)), theme.title));
     }
-    for text in &LADDER {
-        if let Some((sign, style)) = wall(app, text.phase, theme) {
-            let same = capacity.phase == Some(text.phase);
-            let which = if same { "its wall".to_owned() } else { format!("wall of {}", name(text.phase)) };
-            pieces.push(Span::styled(format!("{sign} {which}"), style));
-        }
+    if let Some((phase, sign, style)) = app.shown_trouble().and_then(|(trouble, ..)| wall(trouble, theme)) {
+        let which =
+            if capacity.phase == Some(phase) { "its wall".to_owned() } else { format!("wall of {}", name(phase)) };
+        pieces.push(Span::styled(format!("{sign} {which}"), style));
     }
     if let Some(wall) = &capacity.next_wall {
         let kind = wall.tier.split('/').next().unwrap_or_default();

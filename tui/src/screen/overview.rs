@@ -88,8 +88,7 @@ fn plain(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
 fn boxes(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut Buffer) {
     let troubled = app.shown_trouble().is_some();
     if troubled {
-        let place = paint::take_top(&mut area, banner::boxed_rows(shown));
-        banner::draw_boxed(app, shown, theme, place, buffer);
+        banner::draw_boxed(app, shown, theme, &mut area, buffer);
     } else {
         // The ladder below says what the last of these lines would.
         let mut lines = banner::lines(app, shown, theme, area.width.into(), 5);
@@ -117,21 +116,26 @@ fn boxes(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
     }
 }
 
-/// The ladder with the users' worth at its end, and a second row where the next wall is known.
+/// The ladder, and a second row with the next wall and the users' worth where one of them is known.
 fn phases(app: &App, shown: &Snapshot, theme: &Theme, area: &mut Rect, buffer: &mut Buffer) {
     let row = paint::take_top(area, 1);
     let phases = ladder::full(app, shown, theme);
     paint::line(buffer, row, 0, &phases);
     let ended = if app.shown_trouble().is_some() { banner::ended(shown).next() } else { None };
-    let note = ladder::users(&shown.capacity).or(ended).unwrap_or_default();
-    let note = Line::styled(format!("{note} "), theme.dim);
-    if phases.width() + note.width() < usize::from(row.width) {
-        paint::ends(buffer, row, 0, &Line::default(), &note);
+    let ended = Line::styled(format!("{} ", ended.unwrap_or_default()), theme.dim);
+    if phases.width() + ended.width() < usize::from(row.width) {
+        paint::ends(buffer, row, 0, &Line::default(), &ended);
     }
-    if let Some(wall) = ladder::next_wall(&shown.capacity) {
+    let (wall, users) = (ladder::next_wall(&shown.capacity), ladder::users(&shown.capacity));
+    if wall.is_some() || users.is_some() {
         let row = paint::take_top(area, 1);
+        let wall = wall.unwrap_or_else(|| "not known".to_owned());
         let line = Line::from(vec![Span::styled(" next wall  ", theme.dim), Span::raw(wall)]);
+        let users = Line::styled(format!("{} ", users.unwrap_or_default()), theme.dim);
         paint::line(buffer, row, 0, &line);
+        if line.width() + users.width() < usize::from(row.width) {
+            paint::ends(buffer, row, 0, &Line::default(), &users);
+        }
     }
 }
 

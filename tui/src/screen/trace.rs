@@ -14,7 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use tiertop_core::snapshot::{TraceSpanView, TraceView};
+use tiertop_core::snapshot::{KeptFor, TraceSpanView, TraceView};
 
 use crate::app::{App, first_shown};
 use crate::format::{self, Align};
@@ -64,7 +64,7 @@ fn heading(trace: &TraceView, theme: &Theme, columns: usize) -> Line<'static> {
     let (sign, word, style) = traces::kept(trace, theme);
     let took = format::duration_ms(trace.duration_ms);
     let mut notes = vec![took, format::clock(trace.start_unix_ms / 1000)];
-    if trace.failed {
+    if trace.failed && trace.kept_for != KeptFor::Failed {
         notes.push("failed".to_owned());
     }
     if trace.incomplete {
@@ -168,9 +168,9 @@ fn span_in_full(span: &TraceSpanView, theme: &Theme, columns: usize) -> [Line<'s
     let from = if span.instance.is_empty() { String::new() } else { format!(" · sent by {}", span.instance) };
     let first = format!(" {failed}{} · {}{from}", span.name, words::tier_name(&span.tier));
     let critical: f64 = span.critical.iter().map(|(from, to)| to - from).sum();
-    let moved = span.moved_ms.map_or_else(String::new, |ms| format!(" · moved by {}: its clock differs", skew(ms)));
+    let moved = span.moved_ms.map_or_else(String::new, |ms| format!(" · moved by {}, the skew of its clock", skew(ms)));
     let second = format!(
-        "   starts at {}, takes {}, {} of it critical{moved}",
+        "   at {}, takes {}, {} critical{moved}",
         format::duration_ms(span.start_ms),
         format::duration_ms(span.duration_ms),
         format::duration_ms(critical),

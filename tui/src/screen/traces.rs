@@ -43,7 +43,7 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: 
     }
     let mut columns = vec![
         columns::name(Column::Sign, "", 3),
-        columns::name(Column::Kept, "kept", 8),
+        columns::name(Column::Kept, "kept", 9),
         columns::name(Column::Began, "began", 9),
         columns::number(Column::Took, "took", 7),
         columns::name(Column::Operation, " operation", 24),
