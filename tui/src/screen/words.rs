@@ -41,12 +41,14 @@ pub fn incident(incident: &IncidentView, theme: &Theme) -> (&'static str, &'stat
 
 /// What an incident does to requests, in words.
 pub fn trouble_of(incident: &IncidentView) -> String {
-    let longer = incident.excess_ms.or(incident.peak_excess_ms).filter(|ms| *ms > 0.0);
-    let longer = longer.map(|ms| format!("requests take {} longer", format::duration_ms(ms)));
+    let now = incident.excess_ms.filter(|_| incident.ended_unix_ms.is_none());
+    let longer = now.or(incident.peak_excess_ms).filter(|ms| *ms > 0.0);
+    let take = if incident.ended_unix_ms.is_some() { "took" } else { "take" };
+    let longer = longer.map(|ms| format!("requests {take} {} longer", format::duration_ms(ms)));
     let failing = incident.failed_ratio.filter(|share| *share > 0.0);
     match (longer, failing) {
         (Some(longer), _) => longer,
-        (None, Some(share)) => format!("{} of requests fail", format::ratio(share)),
+        (None, Some(share)) => format!("{} of requests failing", format::ratio(share)),
         (None, None) => "something is wrong".to_owned(),
     }
 }
