@@ -137,7 +137,7 @@ fn judged(wrong: Wrong, requests: u64) -> Report {
 
 fn first(report: &Report) -> (&str, Option<&str>) {
     let first = report.verdicts.first().unwrap_or_else(|| panic!("no verdict: {report:#?}"));
-    (&first.tier.member, first.class)
+    (&first.tier.member, first.class.as_deref())
 }
 
 #[test]

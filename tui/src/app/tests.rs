@@ -197,7 +197,7 @@ fn an_open_trace_stays_when_the_agent_keeps_others() {
     let mut others = fixture::warning();
     others.traces.clear();
     send(&mut app, others);
-    assert_eq!(app.looking.opened.as_ref().unwrap().duration_ms, 812.0);
+    assert_eq!(app.looking.opened.as_ref().unwrap().operation, "POST /api/v1/content");
     assert_eq!(app.screen, Screen::Trace);
 }
 

@@ -88,17 +88,16 @@ fn headroom(lines: &mut Vec<Line<'static>>, tiers: &[HeadroomView], theme: &Them
 }
 
 fn scalability(law: ScalabilityView) -> String {
-    let mut text = format!(
-        "scalability  {} req/s for each in flight, contention {}, coherency {:.2} %, by {} levels of load",
+    let peak = law.peak_requests_per_second.zip(law.peak_in_flight);
+    let peak = peak.map(|(most, at)| format!("; at most {} req/s, with {at:.0} in flight", format::rate(most)));
+    format!(
+        "scalability  {} req/s for each in flight, contention {}, coherency {:.2} %, by {} levels of load{}",
         format::rate(law.per_one),
         format::ratio(law.contention),
         law.coherency * 100.0,
         law.levels,
-    );
-    if let (Some(most), Some(at)) = (law.peak_requests_per_second, law.peak_in_flight) {
-        text.push_str(&format!("; at most {} req/s, with {at:.0} in flight", format::rate(most)));
-    }
-    text
+        peak.unwrap_or_default(),
+    )
 }
 
 fn checklist(lines: &mut Vec<Line<'static>>, checks: &[CheckView], theme: &Theme, columns: usize) {

@@ -55,8 +55,8 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut
         let mut below = places.detail;
         let tabs = paint::take_top(&mut below, 1);
         paint::line(buffer, tabs, 0, &tab_line(part, theme));
-        let shows = if part == Part::Capacity { Part::Capacity } else { Part::Detail };
-        text(app, shown, shows, theme, below, buffer);
+        let below_the_list = if part == Part::Capacity { Part::Capacity } else { Part::Detail };
+        text(app, shown, below_the_list, theme, below, buffer);
         return;
     }
     let boxed = |which: Part, name: &str, area: Rect, buffer: &mut Buffer| {

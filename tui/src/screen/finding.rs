@@ -113,16 +113,13 @@ pub fn requests(incident: &IncidentView) -> String {
 fn times(incident: &IncidentView) -> String {
     let clock = |unix_ms: u64| format::clock(unix_ms / 1000);
     let after = incident.opened_unix_ms.saturating_sub(incident.onset_unix_ms) / 1000;
-    let mut text = format!(
-        "began {} · noticed {} later · worst {}",
+    let ended = incident.ended_unix_ms.map_or_else(String::new, |ended| format!(" · ended {}", clock(ended)));
+    format!(
+        "began {} · noticed {} later · worst {}{ended}",
         clock(incident.onset_unix_ms),
         format::whole_seconds(after),
         clock(incident.peak_unix_ms),
-    );
-    if let Some(ended) = incident.ended_unix_ms {
-        text.push_str(&format!(" · ended {}", clock(ended)));
-    }
-    text
+    )
 }
 
 fn of_stall(stall: &StallView, shown: &Snapshot, page: &mut Page<'_>) {

@@ -56,10 +56,9 @@ pub fn users(capacity: &CapacityView) -> Option<String> {
 pub fn next_wall(capacity: &CapacityView) -> Option<String> {
     let wall = capacity.next_wall.as_ref()?;
     let phase = format!("{} {}", wall.phase.number(), wall.phase.name());
-    let mut text = if wall.tier.is_empty() { phase } else { format!("{phase}: {}", words::tier_name(&wall.tier)) };
-    if let Some(at) = wall.at_requests_per_second {
-        text.push_str(&format!(" at about {} req/s", format::rate(at)));
-    }
+    let what = if wall.tier.is_empty() { phase } else { format!("{phase}: {}", words::tier_name(&wall.tier)) };
+    let at = wall.at_requests_per_second.map(|at| format!(" at about {} req/s", format::rate(at)));
+    let text = what + &at.unwrap_or_default();
     let now = capacity.requests_per_second.map(|rate| format!("now {}", format::rate(rate)));
     let busy = busy(capacity, wall).map(|share| format!("busy {}", words::percent(share)));
     let known: Vec<String> = now.into_iter().chain(busy).collect();
