@@ -9,6 +9,8 @@
 //! ```
 //! A stall that lasts stands above it. When nothing is wrong it is one calm line.
 
+use std::collections::HashSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -22,7 +24,10 @@ use crate::screen::{finding, ladder, words};
 use crate::theme::Theme;
 use crate::widget::paint;
 
-/// How many ended warnings a calm screen lists.
+/// For how long a verdict that ended is told of on the overview: five minutes, as a warning is.
+const LATELY_MS: u64 = 300_000;
+
+/// How many verdicts and warnings that ended a calm screen lists.
 const ENDED_SHOWN: usize = 3;
 
 /// A trouble in the words of the banner.
@@ -269,7 +274,7 @@ fn remedies(said: &Said<'_>, theme: &Theme, columns: usize, indent: &'static str
         .collect()
 }
 
-/// The line of a screen on which nothing is wrong, and the warnings that ended of late.
+/// The line of a screen on which nothing is wrong, and what ended of late.
 fn calm(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
     let silent = shown.tiers.iter().filter_map(|tier| {
         let silence = format::whole_seconds(tier.silent_for_s?);
@@ -310,13 +315,19 @@ fn no_verdict(shown: &Snapshot, all_send: bool, theme: &Theme) -> Line<'static> 
     }
 }
 
-/// The warnings that ended, in words.
+/// What ended of late, in words: verdicts first, then warnings, each said once.
 pub fn ended(shown: &Snapshot) -> impl Iterator<Item = String> {
-    shown.warnings.iter().filter_map(|warning| {
-        let seconds = shown.at_unix_ms.saturating_sub(warning.ended_unix_ms?) / 1000;
-        let ago = format::whole_seconds(seconds);
-        let tier = words::tier_name(&warning.tier);
-        Some(format!("   {} on {tier} ended {ago} ago", warning.title))
+    let verdicts = shown.diagnosis.incidents.iter().filter_map(|incident| {
+        let (verdict, ended) = (incident.verdict.as_ref()?, incident.ended_unix_ms?);
+        (shown.at_unix_ms.saturating_sub(ended) < LATELY_MS).then_some((&verdict.title, &verdict.tier.id, ended))
+    });
+    let warnings = shown.warnings.iter();
+    let warnings = warnings.filter_map(|warning| Some((&warning.title, &warning.tier, warning.ended_unix_ms?)));
+    let mut said = HashSet::new();
+    let newest = verdicts.chain(warnings).filter(move |(title, tier, _)| said.insert((*title, *tier)));
+    newest.map(|(title, tier, ended)| {
+        let ago = format::whole_seconds(shown.at_unix_ms.saturating_sub(ended) / 1000);
+        format!("   {title} on {} ended {ago} ago", words::tier_name(tier))
     })
 }
 

@@ -36,7 +36,7 @@ fn places(shown: &Snapshot, area: Rect) -> Places {
     let mut left = area;
     paint::take_top(&mut left, 1);
     if area.width >= WIDE_COLUMNS && area.height + 2 >= TALL_ROWS {
-        let capacity = Rect { x: left.x + left.width * 11 / 20, width: left.width - left.width * 11 / 20, ..left };
+        let capacity = Rect { x: left.x + left.width * 12 / 20, width: left.width - left.width * 12 / 20, ..left };
         left.width -= capacity.width;
         let list = paint::take_top(&mut left, (rows + 2).clamp(4, area.height / 2));
         return Places { list, detail: left, capacity, boxed: true };
@@ -88,10 +88,11 @@ pub fn last_line(app: &App, shown: &Snapshot, columns: u16, rows: u16) -> usize 
 /// How things stand, in a line.
 fn summary(shown: &Snapshot, theme: &Theme, columns: usize) -> Line<'static> {
     let diagnosis = &shown.diagnosis;
-    let said = match (diagnosis.summary.as_str(), shown.learning_left_s()) {
-        ("", Some(left)) => format!("learning what is usual: {left} s to go"),
-        ("", None) => "no verdict".to_owned(),
-        (summary, _) => summary.to_owned(),
+    let said = match (diagnosis.verdict(), diagnosis.summary.as_str(), shown.learning_left_s()) {
+        (Some(verdict), ..) => format!("{}: {}", words::tier_name(&verdict.tier.id), verdict.title),
+        (None, "", Some(left)) => format!("learning what is usual: {left} s to go"),
+        (None, "", None) => "no verdict".to_owned(),
+        (None, summary, _) => summary.to_owned(),
     };
     let style = diagnosis.open().next().map_or(theme.good, |incident| words::incident(incident, theme).2);
     let looked = format!("  {} traces looked at", format::count(diagnosis.traces));

@@ -149,6 +149,24 @@ fn why_there_is_no_verdict_is_said_on_a_calm_screen() {
 }
 
 #[test]
+fn what_ended_of_late_is_said_once_the_verdict_before_the_warning() {
+    let mut calm = fixture::calm();
+    let incident = &mut calm.diagnosis.incidents[0];
+    incident.ended_unix_ms = Some(calm.at_unix_ms - 17_000);
+    let verdict = incident.verdict.as_ref().unwrap();
+    let said_already = tiertop_core::snapshot::WarningView {
+        title: verdict.title.clone(),
+        tier: verdict.tier.id.clone(),
+        ..calm.warnings[0].clone()
+    };
+    calm.warnings.push(said_already);
+    let picture = picture(&mut app(&[calm]), 120, 40);
+    let said = "requests wait for a database connection on app content ended 17 s ago";
+    assert_eq!(picture.matches("requests wait for a database connection").count(), 1, "{picture}");
+    assert!(picture.find(said).unwrap() < picture.find("errors on app content").unwrap(), "{picture}");
+}
+
+#[test]
 fn diagnosis() {
     let mut app = app(&[fixture::warning()]);
     press(&mut app, &[KeyCode::Char('d')]);

@@ -17,7 +17,7 @@ pub(super) fn incidents(shown: &Snapshot, text: &mut String) {
         (DiagnosisState::Healthy, _) if over => line!(text, "\nhealthy again: no verdict is open"),
         (DiagnosisState::Healthy, _) => line!(text, "\nhealthy: no verdict"),
         (_, "") => line!(text, "\nno verdict"),
-        (DiagnosisState::Named, summary) => line!(text, "\n{summary}"),
+        (DiagnosisState::Named, _) => {}
         (_, summary) => line!(text, "\nno verdict: {summary}"),
     }
     for found in &diagnosis.incidents {
