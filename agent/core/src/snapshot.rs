@@ -328,6 +328,10 @@ pub enum SignalKind {
     MemoryBytes,
     /// Keys thrown out a second to make room.
     EvictionsPerSecond,
+    /// Requests that a service works for now, of those it can at once.
+    WorkersBusy,
+    /// Requests that a service works for at once, at most.
+    WorkersMax,
 }
 
 impl SignalKind {

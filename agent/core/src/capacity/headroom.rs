@@ -1,8 +1,8 @@
 //! How busy each tier is, and the load at which it is full.
 //!
 //! What is busy is smoothed over the last half minute, and so is the load. Only reported figures count:
-//! CPU in use over CPU there is, and connections in use over those there may be. Of several, the
-//! busiest speaks for the tier.
+//! CPU in use over CPU there is, workers busy and connections in use over those there may be. Of several,
+//! the busiest speaks for the tier.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,6 +23,8 @@ const LEAST_LOAD: f64 = 1.0;
 pub enum Gauge {
     /// Processors.
     Cpu,
+    /// Requests that a service takes on at once, as a thread pool or a governor of its own limits them.
+    Workers,
     /// Connections of a pool.
     Connections,
 }
@@ -70,7 +72,10 @@ impl Headroom {
     /// Takes note of what a snapshot reports as busy, under so much load.
     pub(super) fn observe(&mut self, snapshot: &Snapshot, load: Option<f64>) {
         let at_ms = snapshot.at_unix_ms;
-        for (subject, (utilisation, source)) in processors(&snapshot.signals).chain(pools(&snapshot.signals)) {
+        let all = processors(&snapshot.signals)
+            .chain(limited(&snapshot.signals, Gauge::Workers))
+            .chain(limited(&snapshot.signals, Gauge::Connections));
+        for (subject, (utilisation, source)) in all {
             let track = self.tracks.entry(subject).or_default();
             track.readings.push_back(Reading { at_ms, utilisation, load });
             track.source = source;
@@ -147,29 +152,34 @@ fn processors(signals: &[SignalView]) -> impl Iterator<Item = (Subject, (f64, St
     })
 }
 
-/// The connections of each pool, over all instances that have one of its name.
-fn pools(signals: &[SignalView]) -> impl Iterator<Item = (Subject, (f64, String))> {
+/// What is in use of a limited number: workers, and the connections of each pool, over all instances.
+fn limited(signals: &[SignalView], gauge: Gauge) -> impl Iterator<Item = (Subject, (f64, String))> {
+    let place = |kind: SignalKind| match (gauge, kind) {
+        (Gauge::Workers, SignalKind::WorkersBusy) | (Gauge::Connections, SignalKind::PoolUsed) => Some(0),
+        (Gauge::Workers, SignalKind::WorkersMax) | (Gauge::Connections, SignalKind::PoolMax) => Some(1),
+        _ => None,
+    };
     let mut by_part: BTreeMap<(&str, &str), [Option<f64>; 2]> = BTreeMap::new();
     for signal in signals.iter().filter(|signal| !signal.tier.is_empty()) {
-        let place = match signal.kind {
-            SignalKind::PoolUsed => 0,
-            SignalKind::PoolMax => 1,
-            _ => continue,
-        };
-        by_part.entry((&signal.tier, &signal.part)).or_default()[place] = signal.value;
+        if let Some(place) = place(signal.kind) {
+            by_part.entry((&signal.tier, &signal.part)).or_default()[place] = signal.value;
+        }
     }
     let mut by_pool: BTreeMap<(&str, &str), (f64, f64)> = BTreeMap::new();
     for ((tier, part), [used, most]) in by_part {
         if let (Some(used), Some(most)) = (used, most.filter(|most| *most > 0.0)) {
-            // A part is an instance and the pool's name.
-            let pool = part.rsplit(' ').next().unwrap_or_default();
+            // A pool's part is an instance and the pool's name; that of workers an instance alone.
+            let pool = if gauge == Gauge::Connections { part.rsplit(' ').next().unwrap_or_default() } else { "" };
             let sum = by_pool.entry((tier, pool)).or_default();
             *sum = (sum.0 + used, sum.1 + most);
         }
     }
-    by_pool.into_iter().map(|((tier, pool), (used, most))| {
-        let source = format!("{used:.0} of {most:.0} connections in use, pool {pool}");
-        ((tier.to_owned(), Gauge::Connections, pool.to_owned()), (used / most, source))
+    by_pool.into_iter().map(move |((tier, pool), (used, most))| {
+        let source = match gauge {
+            Gauge::Connections => format!("{used:.0} of {most:.0} connections in use, pool {pool}"),
+            Gauge::Cpu | Gauge::Workers => format!("{used:.0} of {most:.0} workers busy"),
+        };
+        ((tier.to_owned(), gauge, pool.to_owned()), (used / most, source))
     })
 }
 

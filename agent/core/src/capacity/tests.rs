@@ -332,11 +332,28 @@ fn of_several_pools_the_busiest_speaks_for_the_tier() {
     assert_eq!(view.next_wall.unwrap().phase, Phase::DatabaseReads);
 }
 
-/// The wall's phase when a tier's CPU, or else its pool, is the busiest thing in a system.
+#[test]
+fn a_service_that_limits_its_own_workers_is_full_when_they_are_busy() {
+    let mut play = Play::two_zones();
+    play.signal(SignalKind::CpuRatio, "app/shop", "", 0.1);
+    for (part, busy) in [("i0", 3.0), ("i1", 2.0)] {
+        play.signal(SignalKind::WorkersBusy, "app/shop", part, busy);
+        play.signal(SignalKind::WorkersMax, "app/shop", part, 10.0);
+    }
+    let view = play.seconds(30);
+    assert_eq!(view.headroom[0].source, "5 of 20 workers busy");
+    close(view.headroom[0].full_at_requests_per_second, 400.0);
+}
+
+/// The wall's phase when what a gauge of a tier says is the busiest thing in a system.
 fn wall_of(mut play: Play, tier: &str, gauge: Gauge) -> Phase {
     match gauge {
         Gauge::Cpu => {
             play.signal(SignalKind::CpuRatio, tier, "", 0.7);
+        }
+        Gauge::Workers => {
+            play.signal(SignalKind::WorkersBusy, tier, "i0", 7.0);
+            play.signal(SignalKind::WorkersMax, tier, "i0", 10.0);
         }
         Gauge::Connections => {
             play.signal(SignalKind::PoolUsed, tier, "i0 db", 7.0);
@@ -357,6 +374,7 @@ fn each_wall_is_of_its_phase() {
     assert_eq!(wall_of(Play::with_queue(), "worker/finisher", Gauge::Cpu), Phase::Writes);
     assert_eq!(wall_of(Play::with_queue(), "worker/finisher", Gauge::Connections), Phase::Writes);
     assert_eq!(wall_of(Play::two_zones(), "app/shop", Gauge::Connections), Phase::DatabaseReads);
+    assert_eq!(wall_of(Play::two_zones(), "db-primary/x", Gauge::Workers), Phase::DatabaseReads);
     let mut writing = Play::two_zones();
     let operation =
         |name: &str, time_share| OperationView { name: name.into(), time_share, ..OperationView::default() };
@@ -368,8 +386,9 @@ fn each_wall_is_of_its_phase() {
 #[test]
 fn every_tier_of_ours_has_a_wall_for_each_gauge() {
     for kind in TierKind::ALL {
-        for gauge in [Gauge::Cpu, Gauge::Connections] {
-            let fits = |wall: &Wall| wall.gauge == gauge && wall.kinds.contains(&kind) && wall.when == When::Else;
+        for gauge in [Gauge::Cpu, Gauge::Workers, Gauge::Connections] {
+            let fits =
+                |wall: &Wall| wall.gauges.contains(&gauge) && wall.kinds.contains(&kind) && wall.when == When::Else;
             assert!(kind == TierKind::External || WALLS.iter().any(fits), "{kind} {gauge:?}");
         }
     }

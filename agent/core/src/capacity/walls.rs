@@ -25,7 +25,7 @@ pub struct Wall {
     /// Tiers that it is about.
     pub kinds: &'static [TierKind],
     /// What of them is full.
-    pub gauge: Gauge,
+    pub gauges: &'static [Gauge],
     /// When.
     pub when: When,
     /// The phase.
@@ -36,28 +36,39 @@ pub struct Wall {
 
 use TierKind::{App, Cache, DbPrimary, DbReplica, Edge, Lb, Nosql, ObjectStore, Queue, Warehouse, Web, Worker};
 
-const fn wall(kinds: &'static [TierKind], gauge: Gauge, when: When, phase: Phase, way_out: &'static str) -> Wall {
-    Wall { kinds, gauge, when, phase, way_out }
+const fn wall(
+    kinds: &'static [TierKind],
+    gauges: &'static [Gauge],
+    when: When,
+    phase: Phase,
+    way_out: &'static str,
+) -> Wall {
+    Wall { kinds, gauges, when, phase, way_out }
 }
+
+/// What a tier works with itself.
+const WORK: &[Gauge] = &[Gauge::Cpu, Gauge::Workers];
+/// What it holds of another.
+const POOL: &[Gauge] = &[Gauge::Connections];
 
 /// The walls; of several that fit the first holds.
 #[rustfmt::skip]
 pub const WALLS: &[Wall] = &[
-    wall(&TierKind::ALL, Gauge::Cpu, When::SingleBox, Phase::SingleBox,
+    wall(&TierKind::ALL, WORK, When::SingleBox, Phase::SingleBox,
         "split application and database; a bigger instance as first aid"),
-    wall(&[Edge, Lb, Web, App], Gauge::Cpu, When::OneInstance, Phase::WebTier,
+    wall(&[Edge, Lb, Web, App], WORK, When::OneInstance, Phase::WebTier,
         "several instances behind a balancer"),
-    wall(&[Edge, Lb, Web, App], Gauge::Cpu, When::Else, Phase::Spikes,
+    wall(&[Edge, Lb, Web, App], WORK, When::Else, Phase::Spikes,
         "more instances, by auto scaling"),
-    wall(&[DbPrimary], Gauge::Cpu, When::MostlyWrites, Phase::Writes,
+    wall(&[DbPrimary], WORK, When::MostlyWrites, Phase::Writes,
         "a queue before the writes; federation or shards"),
-    wall(&[DbPrimary, DbReplica, Cache], Gauge::Cpu, When::Else, Phase::DatabaseReads,
+    wall(&[DbPrimary, DbReplica, Cache], WORK, When::Else, Phase::DatabaseReads,
         "cache more; read replicas; index the slow query"),
-    wall(&[Nosql, ObjectStore, Queue, Worker, Warehouse], Gauge::Cpu, When::Else, Phase::Writes,
+    wall(&[Nosql, ObjectStore, Queue, Worker, Warehouse], WORK, When::Else, Phase::Writes,
         "more workers or shards"),
-    wall(&[Worker], Gauge::Connections, When::Else, Phase::Writes,
+    wall(&[Worker], POOL, When::Else, Phase::Writes,
         "fewer and shorter writes; a pooler (RDS Proxy) in front of the database"),
-    wall(&TierKind::ALL, Gauge::Connections, When::Else, Phase::DatabaseReads,
+    wall(&TierKind::ALL, POOL, When::Else, Phase::DatabaseReads,
         "a pooler (RDS Proxy) in front of the database; cache and replicas for reads"),
 ];
 
@@ -123,7 +134,7 @@ fn wall_of(phase: Phase, tier: &TierView, gauge: Gauge) -> Option<&'static Wall>
         When::OneInstance => tier.live_instances().count() <= 1,
         When::MostlyWrites => write_share(tier).is_some_and(|share| share > 0.5),
     };
-    WALLS.iter().find(|wall| wall.gauge == gauge && wall.kinds.contains(&tier.kind) && holds(wall.when))
+    WALLS.iter().find(|wall| wall.gauges.contains(&gauge) && wall.kinds.contains(&tier.kind) && holds(wall.when))
 }
 
 /// Statements that write, by the first word of their summary.
