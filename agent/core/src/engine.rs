@@ -11,6 +11,7 @@ mod detail;
 mod edges;
 mod history;
 mod inferred;
+mod kept;
 mod learn;
 mod look;
 mod members;
@@ -21,6 +22,7 @@ mod ring;
 mod roles;
 mod routes;
 mod signals;
+mod stalls;
 mod sweep;
 mod view;
 
@@ -35,12 +37,14 @@ use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 use crate::warning::Warnings;
 use edges::Edges;
 use history::Shed;
+use kept::KeptTraces;
 use members::Members;
 use metrics::Metrics;
 use processes::{ProcessId, Processes};
 use ring::{Place, Ring};
-use routes::Routes;
+use routes::{Route, Routes};
 use signals::Signals;
+use stalls::Stalls;
 
 /// Added to the delay of spans, so that a tick does not just miss what it waits for.
 const TICK_MARGIN_NANOS: u64 = 20_000_000;
@@ -63,6 +67,8 @@ pub struct Engine {
     metrics: Metrics,
     signals: Signals,
     warnings: Warnings,
+    stalls: Stalls,
+    kept: KeptTraces,
     diagnosis: Live,
     capacity: Capacity,
     spans_accepted: u64,
@@ -98,6 +104,8 @@ impl Engine {
             metrics: Metrics::default(),
             signals: Signals::default(),
             warnings: Warnings::default(),
+            stalls: Stalls::default(),
+            kept: KeptTraces::default(),
             diagnosis,
             capacity,
             spans_accepted: 0,
@@ -140,6 +148,8 @@ impl Engine {
             self.routes = Routes::default();
             self.ring = Ring::new(self.config.limits.recent_spans);
             self.looks.clear();
+            self.stalls.forget_indices();
+            self.kept.forget_indices();
         }
         let routes: Vec<(u32, ProcessId)> = batch
             .shapes
@@ -169,8 +179,13 @@ impl Engine {
                 source.spans += 1;
                 source.late += u64::from(late);
                 source.delay.observe(self.now.nanos_since(span.end));
-                let kind = self.routes.get(route).kind;
-                self.ring.insert(span, kind, process.0, route, count::whole_weight(span))
+                let Route { kind, plan, failed, .. } = *self.routes.get(route);
+                let (place, had_children) = self.ring.insert(span, kind, process.0, route, count::whole_weight(span));
+                if !late && span.end.second() <= newest {
+                    self.stalls.note(span, (route, &plan), process, &self.members);
+                    self.kept.note(span, place, (route, failed));
+                }
+                (place, had_children)
             })
             .collect();
         self.spans_accepted += batch.spans.len() as u64 + batch.spans_ignored;
@@ -203,6 +218,8 @@ impl Engine {
         self.look_around();
         self.learn_roles();
         self.sweep();
+        self.find_stalls();
+        self.keep_traces();
         self.keep_under_ceiling();
         self.rate.tick(self.spans_accepted, self.now);
         let mut snapshot = self.view(ingest);
@@ -253,6 +270,8 @@ impl Engine {
             + self.ring.heap_bytes()
             + self.metrics.heap_bytes()
             + self.signals.heap_bytes()
+            + self.stalls.heap_bytes()
+            + self.kept.heap_bytes()
     }
 
     /// Over the ceiling detail is given up, the least missed first, edges before members.

@@ -19,6 +19,7 @@ pub mod observation;
 pub mod phase;
 pub mod slots;
 pub mod snapshot;
+pub mod stalls;
 pub mod text;
 pub mod tier;
 pub mod time;

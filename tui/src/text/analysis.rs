@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use tiertop_core::diagnosis::{Report, Stretch, TierCharge};
+use tiertop_core::snapshot::StallView;
 use tiertop_core::verdict::Verdict;
 
 use crate::format::{self, Align, fit};
@@ -20,6 +21,7 @@ pub fn print_report(report: &Report) -> String {
         let (usual, sign) = (format::duration_ms(usual_ms), if excess_ms < 0.0 { "less" } else { "more" });
         line!(text, "\nrequests usually take {usual}, now {} {sign}", format::duration_ms(excess_ms.abs()));
     }
+    stalls(&report.stalls, &mut text);
     stretch("judged", report.window, &mut text);
     stretch("baseline", report.baseline, &mut text);
     counts(report, &mut text);
@@ -82,6 +84,22 @@ fn cells(charge: &TierCharge) -> [String; 7] {
         format::or_unknown(charge.gap_ms, format::duration_ms),
         format::ratio(charge.failed_ratio),
     ]
+}
+
+fn stalls(stalls: &[StallView], text: &mut String) {
+    for (place, stall) in stalls.iter().enumerate() {
+        let gap = if place == 0 { "\n" } else { "" };
+        line!(text, "{gap}stall at {} UTC: {}", format::clock(stall.start_unix_ms / 1000), stall.summary);
+        if let Some(moved) = &stall.first_moved {
+            line!(text, "  first to move again  {moved}");
+        }
+        if !stall.traces.is_empty() {
+            line!(text, "  traces               {}", stall.traces.join(", "));
+        }
+    }
+    if !stalls.is_empty() {
+        line!(text, "");
+    }
 }
 
 fn stretch(what: &str, stretch: Stretch, text: &mut String) {

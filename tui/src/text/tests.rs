@@ -8,6 +8,7 @@ use tiertop_core::diagnosis::{
 };
 use tiertop_core::engine::naming::TierName;
 use tiertop_core::phase::Phase;
+use tiertop_core::snapshot::StallView;
 use tiertop_core::tier::TierKind;
 
 use super::*;
@@ -117,6 +118,17 @@ fn report() -> Report {
             remedy_for_good: Some("short transactions"),
         }],
         tiers: vec![charge(&primary, None), charge(&app, Some(1.2))],
+        stalls: vec![StallView {
+            start_unix_ms: 1_795_456_812_290,
+            length_ms: 420,
+            summary: "23 requests stood for 420 ms between app/checkout and app/stock".to_owned(),
+            tier: Some("app/stock".to_owned()),
+            edge: Some(("app/checkout".to_owned(), "app/stock".to_owned())),
+            requests: 23,
+            first_moved: Some("app/stock: GET /stock/{id}".to_owned()),
+            traces: vec!["00000000000000000000000000000bba".to_owned()],
+            ..StallView::default()
+        }],
         window: Stretch { from_unix_ms: Some(1_795_456_800_000), to_unix_ms: Some(1_795_456_860_000), requests: 180 },
         baseline: Stretch { from_unix_ms: Some(1_795_453_200_000), to_unix_ms: Some(1_795_453_320_000), requests: 400 },
         usual_ms: Some(40.0),
