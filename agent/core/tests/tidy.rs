@@ -173,7 +173,8 @@ fn every_rule_has_a_scenario() {
     for rule in RULES {
         assert!(scenarios.contains(rule.name), "no scenario speaks of {}", rule.name);
     }
-    let scenarios = read("agent/core/src/diagnosis/tests.rs");
+    let live = read("agent/core/src/diagnosis/live/tests.rs");
+    let scenarios = read("agent/core/src/diagnosis/tests.rs") + &live;
     for class in CLASSES {
         assert!(scenarios.contains(&format!("\"{}\"", class.name)), "no scenario speaks of {}", class.name);
     }

@@ -60,7 +60,7 @@ pub struct Live {
     traces: Traces,
     trace_bytes: usize,
     most_shapes: usize,
-    seconds: VecDeque<Second>,
+    seconds: VecDeque<Settled>,
     baseline: Baseline,
     gate: Gate,
     levels: Levels,
@@ -69,8 +69,8 @@ pub struct Live {
 
 /// The requests that settled in one second.
 #[derive(Debug)]
-struct Second {
-    second: UnixSecond,
+struct Settled {
+    at: UnixSecond,
     requests: Requests,
     /// An incident was open.
     troubled: bool,
@@ -131,8 +131,8 @@ impl Live {
         let requests = self.traces.settle(settled);
         self.gate.take(&requests, now);
         let troubled = self.incidents.is_open();
-        self.seconds.push_back(Second { second: now, requests, troubled });
-        while self.seconds.front().is_some_and(|oldest| oldest.second.plus(BASELINE_S) < now) {
+        self.seconds.push_back(Settled { at: now, requests, troubled });
+        while self.seconds.front().is_some_and(|oldest| oldest.at.plus(BASELINE_S) < now) {
             self.seconds.pop_front();
         }
         if self.traces.is_over(self.most_shapes) {
@@ -158,15 +158,15 @@ impl Live {
         let opened = self.incidents.step(snapshot, &alarms, findings, burning);
         if let Some(onset) = opened {
             let from = UnixSecond(onset / 1000).minus(MARGIN_S);
-            self.seconds.iter_mut().filter(|second| second.second >= from).for_each(|second| second.troubled = true);
+            self.seconds.iter_mut().filter(|second| second.at >= from).for_each(|second| second.troubled = true);
         }
-        snapshot.diagnosis = self.view(snapshot, now);
+        snapshot.diagnosis = self.view(now);
     }
 
     /// Makes the baseline anew, of what was well and is not quite new.
     fn learn(&mut self, now: UnixSecond) {
         let to = now.minus(LEFT_OUT_S);
-        let calm = || self.seconds.iter().filter(|second| second.second <= to && !second.troubled);
+        let calm = || self.seconds.iter().filter(|second| second.at <= to && !second.troubled);
         let with_requests = calm().filter(|second| !second.requests.list.is_empty()).count() as u64;
         let count: usize = calm().map(|second| second.requests.list.len()).sum();
         if with_requests.max(first_to_last(calm())) < ENOUGH_S || count < LEAST_REQUESTS {
@@ -178,11 +178,11 @@ impl Live {
         for second in calm() {
             requests.add(&second.requests, &mut by_key, |_| {
                 passed.set(passed.get() + 1);
-                passed.get() % one_in == 0
+                passed.get().is_multiple_of(one_in)
             });
         }
         self.gate.learn(&requests);
-        let seconds = calm().map(|second| second.second).collect();
+        let seconds = calm().map(|second| second.at).collect();
         self.baseline = Baseline { requests, seconds, made: now };
     }
 
@@ -197,7 +197,7 @@ impl Live {
         let mut by_key = HashMap::<Key, u32, FixedState>::default();
         let began = alarm.since;
         for second in self.seconds.iter().rev() {
-            let age = now.0.saturating_sub(second.second.0);
+            let age = now.0.saturating_sub(second.at.0);
             if age > COMPARED_AT_MOST_S || (age > COMPARED_S && compared >= LEAST_REQUESTS) {
                 break;
             }
@@ -245,11 +245,11 @@ impl Live {
         })
     }
 
-    fn view(&self, snapshot: &Snapshot, now: UnixSecond) -> DiagnosisView {
-        let recent = || self.seconds.iter().filter(|second| second.second.plus(SEEN_S) > now);
+    fn view(&self, now: UnixSecond) -> DiagnosisView {
+        let recent = || self.seconds.iter().filter(|second| second.at.plus(SEEN_S) > now);
         let requests: usize = recent().map(|second| second.requests.list.len()).sum();
         let traces = recent().map(|second| second.requests.traces).sum();
-        let incidents = self.incidents.views(snapshot.at_unix_ms);
+        let incidents = self.incidents.views();
         let mut view = DiagnosisView { traces, incidents, ..DiagnosisView::default() };
         let open = view.open().next();
         let (state, summary) = match (open, view.verdict()) {
@@ -274,8 +274,8 @@ impl Live {
 }
 
 /// Seconds from the first to the last that have requests.
-fn first_to_last<'s>(seconds: impl Iterator<Item = &'s Second>) -> u64 {
-    let mut with_requests = seconds.filter(|second| !second.requests.list.is_empty()).map(|second| second.second.0);
+fn first_to_last<'s>(seconds: impl Iterator<Item = &'s Settled>) -> u64 {
+    let mut with_requests = seconds.filter(|second| !second.requests.list.is_empty()).map(|second| second.at.0);
     let Some(first) = with_requests.next() else { return 0 };
     with_requests.last().unwrap_or(first) + 1 - first
 }

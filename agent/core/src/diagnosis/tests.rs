@@ -37,6 +37,14 @@ fn app_cpu_its_own_work_takes_longer_on_all_routes() {
 }
 
 #[test]
+fn app_cpu_busy_processors_keep_requests_waiting_before_they_are_taken() {
+    let mut signals = Signals::default();
+    signals.put(SignalKind::CpuRatio, "app/shop", 0.9);
+    let report = report_with(&Shop { gap_ms: 40.0, ..Shop::default() }, 120, &signals);
+    assert_named(&report, "app/shop", "app-cpu");
+}
+
+#[test]
 fn network_delay_is_the_callees() {
     let report = report(&Shop { gap_ms: 40.0, ..Shop::default() }, 120);
     assert_named(&report, "app/shop", "network-delay");

@@ -7,7 +7,7 @@ use crate::tier::TierKind;
 use crate::verdict::{TierRef, Verdict};
 
 /// How sure a verdict is that rests on a signal alone.
-pub(super) const SURE: f64 = 0.7;
+const SURE: f64 = 0.7;
 
 /// A rule whose warning is a fault of a class, whatever requests say.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +47,33 @@ pub(super) struct Burning {
     pub(super) tier: String,
     pub(super) since_ms: u64,
     pub(super) verdict: Verdict,
-    pub(super) yields_to: &'static [TierKind],
+    yields_to: &'static [TierKind],
 }
 
 impl Burning {
+    /// A fault of a class, as a rule's name says it.
+    pub(super) fn of_class(class: &Class, rule: &str, tier: &TierView, since_ms: u64, evidence: Vec<String>) -> Self {
+        Self {
+            rule: rule.to_owned(),
+            tier: tier.id.clone(),
+            since_ms,
+            verdict: Verdict {
+                tier: TierRef { id: tier.id.clone(), kind: tier.kind, member: tier.member.clone() },
+                class: Some(class.name.to_owned()),
+                title: class.title.to_owned(),
+                phase: class.phase,
+                confidence: SURE,
+                explained_share: None,
+                alternatives: Vec::new(),
+                onset: Some(since_ms),
+                evidence,
+                remedy_now: Some(class.now.to_owned()),
+                remedy_for_good: Some(class.for_good.to_owned()),
+            },
+            yields_to: &[],
+        }
+    }
+
     /// Whether a verdict from requests accounts for it.
     pub(super) fn yields_to(&self, other: &Verdict) -> bool {
         let writes_stand = ["disk-full", "lock-contention", "primary-failover"];
@@ -75,13 +98,8 @@ pub(super) fn burning(snapshot: &Snapshot) -> Vec<Burning> {
             return stands_still(snapshot, warning);
         }
         let tier = cause(class, snapshot, warning)?;
-        Some(Burning {
-            rule: warning.rule.clone(),
-            tier: warning.tier.clone(),
-            since_ms: warning.since_unix_ms,
-            verdict: verdict(class, tier, warning),
-            yields_to: burner.yields_to,
-        })
+        let burning = Burning::of_class(class, &warning.rule, tier, warning.since_unix_ms, warning.evidence.clone());
+        Some(Burning { tier: warning.tier.clone(), yields_to: burner.yields_to, ..burning })
     })
     .collect()
 }
@@ -140,20 +158,4 @@ fn others_report(snapshot: &Snapshot, warning: &WarningView) -> bool {
     let idle = warned.into_iter().flat_map(|tier| &tier.instances);
     let idle = idle.filter(|instance| instance.requests_per_second.is_none_or(|rate| rate < 0.5));
     idle.clone().count() > 0 && idle.into_iter().all(|instance| instance.silent_for_s.is_none())
-}
-
-fn verdict(class: &Class, tier: &TierView, warning: &WarningView) -> Verdict {
-    Verdict {
-        tier: TierRef { id: tier.id.clone(), kind: tier.kind, member: tier.member.clone() },
-        class: Some(class.name.to_owned()),
-        title: class.title.to_owned(),
-        phase: class.phase,
-        confidence: SURE,
-        explained_share: None,
-        alternatives: Vec::new(),
-        onset: Some(warning.since_unix_ms),
-        evidence: warning.evidence.clone(),
-        remedy_now: Some(class.now.to_owned()),
-        remedy_for_good: Some(class.for_good.to_owned()),
-    }
 }

@@ -226,8 +226,7 @@ impl Incidents {
     }
 
     /// Open incidents, the surest first, then those that ended.
-    pub(super) fn views(&self, now_ms: u64) -> Vec<IncidentView> {
-        let _ = now_ms;
+    pub(super) fn views(&self) -> Vec<IncidentView> {
         let mut open: Vec<IncidentView> = self.open.iter().map(|open| open.view.clone()).collect();
         let sure = |view: &IncidentView| view.verdict.as_ref().map_or(0.0, |verdict| verdict.confidence);
         open.sort_by(|one, other| sure(other).total_cmp(&sure(one)).then(one.id.cmp(&other.id)));
@@ -323,7 +322,7 @@ impl Open {
         if known.tier == verdict.tier && (known.class == verdict.class || is_unsure) {
             if known.class == verdict.class && !is_unsure {
                 let (onset, confidence) = (known.onset, known.confidence.max(verdict.confidence));
-                *known = Verdict { onset, confidence, ..verdict };
+                *known = Verdict { confidence, onset, ..verdict };
                 view.unexplained = finding.doubt();
             }
             self.other = None;

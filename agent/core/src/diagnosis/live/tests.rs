@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnosis::tests::shop::Shop;
-use crate::snapshot::{IncidentView, Severity, TierView, WarningView};
+use crate::snapshot::{IncidentView, InstanceView, Severity, SignalKind, SignalView, TierView, WarningView};
 use crate::tier::TierKind;
 use crate::verdict::TierRef;
 
@@ -23,7 +23,7 @@ impl Watched {
     /// Lets seconds pass in which the shop takes 20 requests each; returns what is then said.
     fn pass(&mut self, shop: &Shop, seconds: u64) -> &DiagnosisView {
         for _ in 0..seconds {
-            let each = if shop.between_ms == 0 { 0 } else { 1_000 / shop.between_ms };
+            let each = 1_000_u64.checked_div(shop.between_ms).unwrap_or_default();
             self.live.take(&shop.requests(each, self.second));
             self.second += 1;
             // Seen a second later, so that what began at its end is there as well.
@@ -181,4 +181,116 @@ fn tiers_that_wait_for_the_culprit_are_its_victims() {
         *tier,
         TierRef { id: "external/payments.example".into(), kind: TierKind::External, member: "payments.example".into() }
     );
+}
+
+/// Lets seconds pass in which a figure of the snapshot changes.
+fn pass_with(watched: &mut Watched, seconds: u64, mut change: impl FnMut(&mut Snapshot, u64)) -> DiagnosisView {
+    for second in 0..seconds {
+        change(&mut watched.snapshot, second);
+        watched.pass(&Shop::default(), 1);
+    }
+    watched.snapshot.diagnosis.clone()
+}
+
+fn service(kind: TierKind, instances: usize, requests_per_second: f64) -> TierView {
+    let instance = |place| InstanceView { name: format!("one-{place}"), ..InstanceView::default() };
+    TierView {
+        requests_per_second: Some(requests_per_second),
+        instances: (0..instances).map(instance).collect(),
+        ..TierView::named(kind, "shop")
+    }
+}
+
+#[test]
+fn traffic_spike_is_seen_before_anything_is_slow() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    let after = pass_with(&mut watched, 12, |snapshot, _| snapshot.tiers[0].requests_per_second = Some(70.0));
+    assert_eq!(named(&after.incidents[0]), ("app/shop", Some("traffic-spike")));
+}
+
+#[test]
+fn over_provisioned_is_a_fleet_that_grew_without_load() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    let after = pass_with(&mut watched, 40, |snapshot, _| snapshot.tiers[0] = service(TierKind::App, 6, 20.0));
+    assert_eq!(named(&after.incidents[0]), ("app/shop", Some("over-provisioned")));
+
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    let scaled = pass_with(&mut watched, 40, |snapshot, _| snapshot.tiers[0] = service(TierKind::App, 6, 40.0));
+    assert_eq!(scaled.incidents, [], "it grew with its load");
+}
+
+#[test]
+fn memory_leak_is_a_steady_rise() {
+    let memory = |bytes: f64| SignalView {
+        kind: SignalKind::MemoryBytes,
+        tier: "app/shop".to_owned(),
+        part: "one".to_owned(),
+        value: Some(bytes),
+        inferred: false,
+        source: String::new(),
+        slope_per_second: None,
+        age_s: None,
+        trend: Vec::new(),
+        hint: None,
+    };
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 1, 20.0)];
+    watched.snapshot.signals = vec![memory(200e6)];
+    watched.pass(&Shop::default(), 120);
+    let once = pass_with(&mut watched, 70, |snapshot, _| snapshot.signals = vec![memory(270e6)]);
+    assert_eq!(once.incidents, [], "a step is no leak");
+    let after = pass_with(&mut watched, 70, |snapshot, second| {
+        snapshot.signals = vec![memory(270e6 + 3e6 * second as f64)];
+    });
+    assert_eq!(named(&after.incidents[0]), ("app/shop", Some("memory-leak")));
+}
+
+#[test]
+fn a_replica_that_nobody_asks_any_more_is_lost() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0), service(TierKind::DbReplica, 1, 8.0)];
+    watched.pass(&Shop::default(), 120);
+    let after = pass_with(&mut watched, 20, |snapshot, _| snapshot.tiers[1].requests_per_second = Some(0.0));
+    assert_eq!(named(&after.incidents[0]), ("db-replica/shop", Some("replica-loss")));
+
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0), service(TierKind::DbReplica, 1, 8.0)];
+    watched.pass(&Shop::default(), 120);
+    let lull = pass_with(&mut watched, 20, |snapshot, _| {
+        snapshot.tiers.iter_mut().for_each(|tier| tier.requests_per_second = Some(0.0));
+    });
+    assert_eq!(lull.incidents, [], "nobody asks anybody");
+}
+
+#[test]
+fn when_all_replicas_fall_behind_alike_the_primary_writes_nothing() {
+    let lag = |part: &str, seconds: f64| SignalView {
+        kind: SignalKind::ReplicaLagSeconds,
+        tier: "db-replica/orders".to_owned(),
+        part: part.to_owned(),
+        value: Some(seconds),
+        inferred: false,
+        source: String::new(),
+        slope_per_second: None,
+        age_s: None,
+        trend: Vec::new(),
+        hint: None,
+    };
+    let warning =
+        WarningView { rule: "replica-lag".to_owned(), tier: "db-replica/orders".to_owned(), ..WarningView::default() };
+    for (last, tier) in [(9.0, "db-primary/orders"), (0.1, "db-replica/orders")] {
+        let mut watched = Watched::new();
+        watched.snapshot.tiers.push(TierView::named(TierKind::DbPrimary, "orders"));
+        watched.pass(&Shop::default(), 120);
+        watched.snapshot.signals = vec![lag("a", 9.0), lag("b", 9.2), lag("standby", last)];
+        watched.snapshot.warnings = vec![warning.clone()];
+        let after = watched.pass(&Shop::default(), 3);
+        assert_eq!(named(&after.incidents[0]).0, tier);
+    }
 }

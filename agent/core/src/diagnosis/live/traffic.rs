@@ -2,12 +2,11 @@
 //! load, a replica that is not asked any more, a fleet far beyond the load, memory that fills.
 
 use super::super::table::CLASSES;
-use super::burners::{Burning, SURE};
+use super::burners::Burning;
 use super::levels::{Figure, Levels, instance_key};
 use crate::snapshot::{SignalKind, Snapshot, TierView};
 use crate::tier::TierKind;
 use crate::time::UnixSecond;
-use crate::verdict::{TierRef, Verdict};
 
 /// Seconds in which it must show all the time.
 const SHOWN_S: u64 = 8;
@@ -161,27 +160,9 @@ impl Watched<'_> {
         })
     }
 
-    fn fault(&self, class: &str, tier: &TierView, since_s: u64, line: String) -> Option<Burning> {
+    fn fault(&self, class: &str, tier: &TierView, lasting_s: u64, line: String) -> Option<Burning> {
         let class = CLASSES.iter().find(|known| known.name == class)?;
-        let since_ms = self.snapshot.at_unix_ms.saturating_sub(since_s * 1_000);
-        Some(Burning {
-            rule: class.name.to_owned(),
-            tier: tier.id.clone(),
-            since_ms,
-            verdict: Verdict {
-                tier: TierRef { id: tier.id.clone(), kind: tier.kind, member: tier.member.clone() },
-                class: Some(class.name.to_owned()),
-                title: class.title.to_owned(),
-                phase: class.phase,
-                confidence: SURE,
-                explained_share: None,
-                alternatives: Vec::new(),
-                onset: Some(since_ms),
-                evidence: vec![line],
-                remedy_now: Some(class.now.to_owned()),
-                remedy_for_good: Some(class.for_good.to_owned()),
-            },
-            yields_to: &[],
-        })
+        let since_ms = self.snapshot.at_unix_ms.saturating_sub(lasting_s * 1_000);
+        Some(Burning::of_class(class, class.name, tier, since_ms, vec![line]))
     }
 }
