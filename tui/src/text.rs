@@ -113,7 +113,7 @@ fn tiers(shown: &Snapshot, text: &mut String) {
         let many = if many > 1 { format!(" ×{many}") } else { String::new() };
         let name = format!("{:<12} {}{many}", tier.kind, tier.member);
         let cells = [
-            &words::tier_state(tier, 14, &theme).0,
+            &words::tier_state(tier, shown, 14, &theme).0,
             &name,
             &words::tier_rate(tier),
             &format::or_unknown(tier.error_ratio, format::ratio),

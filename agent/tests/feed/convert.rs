@@ -25,8 +25,9 @@ proptest! {
     #[test]
     fn every_field_survives(
         seed: u64, tiers in 0_usize..20, instances in 0_usize..4, operations in 0_usize..6, buckets in 0_usize..30,
+        traces in 0_usize..4, spans in 0_usize..12,
     ) {
-        let snapshot = fixture::snapshot(seed, Extent { tiers, instances, operations, buckets });
+        let snapshot = fixture::snapshot(seed, Extent { tiers, instances, operations, buckets, traces, spans });
         prop_assert_eq!(over_the_wire(&snapshot, Detail::Full), snapshot);
     }
 }

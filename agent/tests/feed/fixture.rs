@@ -57,10 +57,12 @@ pub(crate) struct Extent {
     pub(crate) instances: usize,
     pub(crate) operations: usize,
     pub(crate) buckets: usize,
+    pub(crate) traces: usize,
+    pub(crate) spans: usize,
 }
 
 /// A small system.
-pub(crate) const SMALL: Extent = Extent { tiers: 5, instances: 2, operations: 3, buckets: 8 };
+pub(crate) const SMALL: Extent = Extent { tiers: 5, instances: 2, operations: 3, buckets: 8, traces: 2, spans: 4 };
 
 /// A snapshot of that extent, the same for the same seed.
 pub(crate) fn snapshot(seed: u64, extent: Extent) -> Snapshot {
@@ -84,7 +86,7 @@ pub(crate) fn snapshot(seed: u64, extent: Extent) -> Snapshot {
         },
         capacity: capacity(d),
         stalls: d.list(2, stall),
-        traces: d.list(2, |d| Arc::new(trace(d))),
+        traces: d.list(extent.traces, |d| Arc::new(trace(d, extent))),
         pipeline: pipeline(d, extent),
     }
 }
@@ -275,7 +277,7 @@ fn stall(d: &mut Dice) -> StallView {
     }
 }
 
-fn trace(d: &mut Dice) -> TraceView {
+fn trace(d: &mut Dice, extent: Extent) -> TraceView {
     TraceView {
         id: d.name("4bf92f3577b34da6a3ce929d0e0e4736"),
         tier: d.name("lb/front"),
@@ -285,7 +287,7 @@ fn trace(d: &mut Dice) -> TraceView {
         failed: d.coin(),
         kept_for: d.one_of(&KEPT_FOR),
         incomplete: d.coin(),
-        spans: d.list(4, |d| TraceSpanView {
+        spans: d.list(extent.spans, |d| TraceSpanView {
             parent: d.maybe(|d| d.count() as u32),
             depth: d.count() as u16,
             name: d.name("SELECT orders"),

@@ -54,7 +54,7 @@ fn wrapped(lines: &mut Vec<Line<'static>>, indent: &str, text: &str, style: Styl
     if text.is_empty() {
         return;
     }
-    let parts = format::wrap(text, columns.saturating_sub(indent.len() + 1).max(8)).into_iter().enumerate();
+    let parts = format::wrap(text, columns.saturating_sub(indent.len() + 3).max(8)).into_iter().enumerate();
     let parts = parts.map(|(place, part)| {
         let more = if place == 0 { "" } else { "  " };
         Line::styled(format!("{indent}{more}{part}"), style)
@@ -83,7 +83,13 @@ fn headroom(lines: &mut Vec<Line<'static>>, tiers: &[HeadroomView], theme: &Them
     for tier in tiers {
         let busy = format::or_unknown(tier.utilisation, words::percent);
         let full = format::or_unknown(tier.full_at_requests_per_second, |rate| format!("{}/s", format::rate(rate)));
-        lines.push(Line::raw(row([&words::tier_name(&tier.tier), &busy, &full, &tier.source])));
+        // What would have to be sent to know is never cut.
+        let below = tier.utilisation.is_none() && format::width(&tier.source) > room;
+        let source = if below { "" } else { tier.source.as_str() };
+        lines.push(Line::raw(row([&words::tier_name(&tier.tier), &busy, &full, source])));
+        if below {
+            wrapped(lines, "     ", &tier.source, theme.dim, columns);
+        }
     }
 }
 

@@ -169,7 +169,7 @@ fn list(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut
         columns::name(Column::Sign, "", 2),
         columns::name(Column::Began, "began", 9),
         columns::number(Column::Lasts, "lasts", 8),
-        columns::name(Column::What, " what", 15),
+        columns::name(Column::What, " what", 20),
         columns::name(Column::Where, "where", WHERE_COLUMNS),
         columns::name(Column::Class, "class", 18),
         columns::name(Column::Phase, "phase", 6),

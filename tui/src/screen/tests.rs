@@ -138,6 +138,24 @@ fn a_verdict_is_the_banner_and_its_warning_is_not_said_twice() {
 }
 
 #[test]
+fn the_tier_at_fault_is_marked_in_its_row_though_no_warning_is_open_on_it() {
+    let mut snapshot = fixture::warning();
+    snapshot.warnings.clear();
+    for tier in &mut snapshot.tiers {
+        tier.state = tiertop_core::snapshot::TierState::Fine;
+    }
+    let row = |snapshot: &tiertop_core::snapshot::Snapshot| {
+        let picture = picture(&mut app(std::slice::from_ref(snapshot)), 80, 24);
+        picture.lines().find(|line| line.contains("db-replica   order")).unwrap().to_owned()
+    };
+    assert!(row(&snapshot).contains("▲ crit"));
+    snapshot.diagnosis.incidents[0].verdict.as_mut().unwrap().confidence = 0.3;
+    assert!(row(&snapshot).contains("! warn"));
+    snapshot.diagnosis.incidents.clear();
+    assert!(!row(&snapshot).contains("warn"));
+}
+
+#[test]
 fn why_there_is_no_verdict_is_said_on_a_calm_screen() {
     let mut few = fixture::calm();
     few.diagnosis.state = tiertop_core::snapshot::DiagnosisState::TooFew;

@@ -60,7 +60,7 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: 
 
 fn head(tier: &TierView, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let columns = usize::from(area.width);
-    let (state, style) = words::tier_state(tier, 14, theme);
+    let (state, style) = words::tier_state(tier, shown, 14, theme);
     let name =
         format::cut(&format!("{} {}", tier.kind, tier.member), columns.saturating_sub(format::width(&state) + 3));
     let name = Line::styled(format!(" {name}"), theme.title);

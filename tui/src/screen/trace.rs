@@ -1,7 +1,7 @@
 //! One trace: where its time went, and its spans as bars under each other.
 //!
 //! ```text
-//!  ! slowest  GET /api/v1/content/{id}  231ms  14:03:22  0a7f31bb…
+//!  • slowest  GET /api/v1/content/{id}  231ms  14:03:22  0a7f31bb…
 //!  time went to  db-replica orders-ro 120ms 52 % · db-primary orders 55ms 24 % · ...
 //!  █ critical  ▓ critical wait  ▒ work  ░ wait  ─ in its calls          0 ─ 231ms
 //!    lb GET /api/v1/content/{id}     █────────────────────────█   231ms
@@ -145,14 +145,16 @@ fn spans(trace: &TraceView, under: usize, theme: &Theme, area: Rect, buffer: &mu
     }
 }
 
-/// The tier and the name of a span, moved in by its depth; marked where it failed or its clock was off.
+/// The tier and the name of a span, moved in by its depth; a call with "→" before the tier that it calls.
+/// Marked where it failed or its clock was off.
 fn name(span: &TraceSpanView, columns: usize, theme: &Theme) -> (String, Style) {
     let indent = usize::from(span.depth).min(columns / 3) * 2;
     let mark = if span.failed { "! " } else { "" };
+    let to = if span.call { "→ " } else { "" };
     let kind = span.tier.split('/').next().unwrap_or_default();
     let skew = span.moved_ms.map_or_else(String::new, |ms| format!("  skew {}", skew(ms)));
     let room = columns.saturating_sub(indent + format::width(&skew));
-    let text = format::cut(&format!("{mark}{kind} {}", span.name), room);
+    let text = format::cut(&format!("{mark}{to}{kind} {}", span.name), room);
     let text = format!("{}{text}{skew}", " ".repeat(indent));
     let style = if span.failed { theme.bad } else { theme.text };
     (format::fit(&text, columns, Align::Left), style)
@@ -166,7 +168,8 @@ fn skew(ms: f64) -> String {
 fn span_in_full(span: &TraceSpanView, theme: &Theme, columns: usize) -> [Line<'static>; 2] {
     let failed = if span.failed { "! failed  " } else { "" };
     let from = if span.instance.is_empty() { String::new() } else { format!(" · sent by {}", span.instance) };
-    let first = format!(" {failed}{} · {}{from}", span.name, words::tier_name(&span.tier));
+    let to = if span.call { "call to " } else { "" };
+    let first = format!(" {failed}{} · {to}{}{from}", span.name, words::tier_name(&span.tier));
     let critical: f64 = span.critical.iter().map(|(from, to)| to - from).sum();
     let moved = span.moved_ms.map_or_else(String::new, |ms| format!(" · moved by {}, the skew of its clock", skew(ms)));
     let second = format!(

@@ -4,6 +4,7 @@
 //!  5 traces kept, slowest first
 //!    kept     began     took   operation                       most time in
 //!  ▲ failed   14:03:18  402ms  GET /api/v1/content/{id}        db-replica orders-ro 52 %
+//!  • slowest  14:03:22  231ms  GET /api/v1/content/{id}        ...
 //!  ‖ stalled  14:02:22  812ms  POST /api/v1/content            ...
 //! ```
 
@@ -97,7 +98,7 @@ pub fn kept(trace: &TraceView, theme: &Theme) -> (&'static str, &'static str, St
     match trace.kept_for {
         KeptFor::Failed => ("▲", "failed", theme.bad),
         KeptFor::Stalled => ("‖", "stalled", theme.warn),
-        KeptFor::Slowest => ("!", "slowest", theme.warn),
+        KeptFor::Slowest => ("•", "slowest", theme.text),
         KeptFor::Sample => ("·", "sample", theme.dim),
     }
 }

@@ -64,10 +64,18 @@ pub fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
+/// How bad it is with a tier: by its warnings, and by the verdicts that name it.
+fn state(tier: &TierView, shown: &Snapshot) -> TierState {
+    let verdicts = shown.diagnosis.open().filter_map(|incident| incident.verdict.as_ref());
+    let of_it = verdicts.filter(|verdict| verdict.tier.id == tier.id);
+    let named = of_it.map(|verdict| if verdict.confidence >= SURE { TierState::Critical } else { TierState::Warning });
+    named.max().unwrap_or_default().max(tier.state)
+}
+
 /// What stands in front of a tier: a sign and a word, in at most `columns`.
-pub fn tier_state(tier: &TierView, columns: usize, theme: &Theme) -> (String, Style) {
+pub fn tier_state(tier: &TierView, shown: &Snapshot, columns: usize, theme: &Theme) -> (String, Style) {
     let long = columns >= 12;
-    let (sign, word, style) = match (tier.state, tier.silent_for_s) {
+    let (sign, word, style) = match (state(tier, shown), tier.silent_for_s) {
         (TierState::Critical, _) => ("▲", if long { "critical" } else { "crit" }.to_owned(), theme.bad),
         (TierState::Warning, _) => ("!", if long { "warning" } else { "warn" }.to_owned(), theme.warn),
         (TierState::Fine, Some(silent)) if long => ("○", format!("silent {}", short_silence(silent)), theme.warn),

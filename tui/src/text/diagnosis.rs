@@ -92,11 +92,9 @@ pub(super) fn stalls(stalls: &[StallView], text: &mut String) {
         let lasts = if stall.ongoing { "lasts" } else { "lasted" };
         let length = format::duration_ms(stall.length_ms as f64);
         let at = format::clock(stall.start_unix_ms / 1000);
-        let stood = match (&stall.edge, &stall.tier) {
-            (Some((from, to)), _) => format!("; stood between {} and {}", words::tier_name(from), words::tier_name(to)),
-            (None, Some(tier)) => format!("; stood in {}", words::tier_name(tier)),
-            (None, None) => String::new(),
-        };
+        // What is over says in its summary where requests stood.
+        let tier = stall.tier.as_deref().filter(|_| stall.ongoing);
+        let stood = tier.map(|tier| format!("; stands in {}", words::tier_name(tier))).unwrap_or_default();
         let moved = stall.first_moved.as_deref().map(|moved| format!("; first moved {moved}")).unwrap_or_default();
         line!(text, "  {at} {lasts} {length}: {}{stood}{moved}", stall.summary);
     }
