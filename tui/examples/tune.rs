@@ -138,7 +138,7 @@ fn main() {
                     out += &format!("   {at:>4}s WARN {}\n", w.join("; "));
                     lastw = k;
                 }
-                if at % 30 == 15 {
+                if at % 30 == 15 && std::env::var("VV").is_ok() {
                     out += &format!("   {at:>4}s ");
                     for t in &snapshot.tiers {
                         out += &format!(
