@@ -28,6 +28,7 @@ mod view;
 
 use std::collections::VecDeque;
 
+use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::diagnosis::live::Live;
 use crate::observation::Batch;
@@ -69,6 +70,7 @@ pub struct Engine {
     stalls: Stalls,
     kept: KeptTraces,
     diagnosis: Live,
+    capacity: Capacity,
     spans_accepted: u64,
     spans_late: u64,
     spans_future: u64,
@@ -87,6 +89,7 @@ impl Engine {
     pub fn new(config: Config, now: UnixNanos) -> Self {
         let ring = Ring::new(config.limits.recent_spans);
         let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes);
+        let capacity = Capacity::new(config.capacity);
         Self {
             started: now,
             now,
@@ -104,6 +107,7 @@ impl Engine {
             stalls: Stalls::default(),
             kept: KeptTraces::default(),
             diagnosis,
+            capacity,
             spans_accepted: 0,
             spans_late: 0,
             spans_future: 0,
@@ -223,6 +227,7 @@ impl Engine {
         let mut diagnosis = std::mem::replace(&mut self.diagnosis, Live::new(0, 0));
         diagnosis.judge(&mut snapshot, self.traces_settled(), || self.tier_names());
         self.diagnosis = diagnosis;
+        self.capacity.judge(&mut snapshot);
         snapshot
     }
 

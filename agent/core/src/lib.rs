@@ -7,6 +7,7 @@
 //! The way through: [`observation::Batch`] is what a receiver decoded; [`engine::Engine`] sorts it
 //! into tiers and aggregates it; [`snapshot::Snapshot`] is what a screen shows for one second.
 
+pub mod capacity;
 pub mod catalogue;
 pub mod classify;
 pub mod config;

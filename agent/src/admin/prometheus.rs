@@ -292,6 +292,8 @@ fn signal_name(kind: SignalKind) -> &'static str {
         SignalKind::CpuRatio => "cpu_ratio",
         SignalKind::MemoryBytes => "memory_bytes",
         SignalKind::EvictionsPerSecond => "evictions_per_second",
+        SignalKind::WorkersBusy => "workers_busy",
+        SignalKind::WorkersMax => "workers_max",
     }
 }
 
