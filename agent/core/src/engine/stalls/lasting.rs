@@ -22,8 +22,8 @@ const DELAY_SHARE: f64 = 0.3;
 const MISSING: f64 = 10.0;
 /// A source that was heard of so lately still reports.
 const REPORTS_S: f64 = 3.0;
-/// Parts of requests that have come without the rest, to be sure.
-const PARTS: u64 = 3;
+/// Requests that must be known to wait: one or two are under way at any time.
+const ENOUGH: u64 = 3;
 /// Seconds before the silence whose parts without the rest are usual, and those that count.
 const BEFORE_S: u64 = 10;
 const JUST_BEFORE_S: u64 = 2;
@@ -65,8 +65,8 @@ impl Engine {
         let active = processes.iter().flat_map(|process| &process.active_requests);
         let said: Vec<f64> = active.filter(|(_, at, _)| *at > gap.start).map(|(.., value)| *value).collect();
         if !said.is_empty() {
-            let waiting = said.iter().sum::<f64>();
-            return (waiting >= 1.0).then_some(waiting as u64);
+            let waiting = said.iter().sum::<f64>() as u64;
+            return (waiting >= ENOUGH).then_some(waiting);
         }
         let fell_silent = |process: &&Process| {
             let usual_s = 2.0 * process.pause_nanos / NANOS_PER_SECOND as f64;
@@ -89,6 +89,6 @@ impl Engine {
             }
         }
         let usual = before as f64 / BEFORE_S as f64 * (JUST_BEFORE_S as f64 + self.now.seconds_since(stopped));
-        (recent >= PARTS && recent as f64 > 3.0 * usual).then_some(recent)
+        (recent >= ENOUGH && recent as f64 > 3.0 * usual).then_some(recent)
     }
 }
