@@ -23,7 +23,7 @@ use super::ring::{Place, RecentSpan, SpanState};
 use super::routes::{Plan, Target};
 use crate::classify::PeerClass;
 use crate::id::TraceId;
-use crate::observation::Span;
+use crate::observation::{Span, SpanKind};
 use crate::snapshot::StallView;
 use crate::stalls::{BIN_NANOS, Completions, Gap, Waiting};
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
@@ -44,8 +44,9 @@ const EXAMPLES: usize = 5;
 const TRACES_KNOWN: usize = 32;
 /// Seconds before a gap that tell how long requests usually take.
 const USUAL_S: u64 = 30;
-/// A request is as usual that takes no longer than this share of its kind.
-const USUAL_QUANTILE: f64 = 0.9;
+/// A request is as usual that takes no longer than this share of its kind: stalls that come again and again
+/// are in what is usual, too.
+const USUAL_QUANTILE: f64 = 0.8;
 
 /// Whose completions they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,14 +250,16 @@ impl Engine {
         for (place, span) in recent {
             let Some(target) = target(&self.routes.get(span.route).plan) else { continue };
             for (index, (whose, gap)) in gaps.iter().enumerate() {
-                if !gap.ends_within(span.start, span.end) || !self.is_request_of(span, *whose) {
+                if !gap.ends_within(gap.start, span.end) || !self.is_request_of(span, *whose) {
                     continue;
                 }
+                let (waiting, start) = self.waited(place, span, *whose);
                 let usual = *usual
                     .entry((index, target.member, target.operation))
                     .or_insert_with(|| self.usual_nanos(target, gap.start));
-                if held[index].waiting.look(gap, (span.start, span.end), usual) {
-                    held[index].spans.push((place, *span));
+                if held[index].waiting.look(gap, (start, span.end), usual) {
+                    let stands = if gap.overlap(span.start, span.end) < gap.nanos() / 2 { waiting } else { place };
+                    held[index].spans.extend(self.ring.get(stands).map(|span| (stands, *span)));
                 }
             }
         }
@@ -264,6 +267,21 @@ impl Engine {
             held.spans.sort_by_key(|(_, span)| std::cmp::Reverse(span.nanos()));
         }
         held
+    }
+
+    /// Since when a request waited, by its own clock, and the span that shows it. A process that stands takes no
+    /// request, so those that come meanwhile wait in their callers' spans.
+    fn waited(&self, place: Place, span: &RecentSpan, whose: Whose) -> (Place, UnixNanos) {
+        let caller = match whose {
+            Whose::Front => None,
+            Whose::One(_) => self.ring.parent(span).filter(|(_, parent)| parent.process != span.process),
+        };
+        match caller {
+            Some((caller, parent)) if parent.kind == SpanKind::Client && parent.nanos() > span.nanos() => {
+                (caller, span.end.minus_nanos(parent.nanos()))
+            }
+            _ => (place, span.start),
+        }
     }
 
     /// Whether a span is a request from outside, one that a process took, or one that a peer was asked.

@@ -20,6 +20,8 @@ const QUIET_S: f64 = 0.8;
 const DELAY_SHARE: f64 = 0.3;
 /// Completions that must be missing.
 const MISSING: f64 = 10.0;
+/// Share of the usual completions that may be told as none; with more it may be less traffic.
+const STRAY: f64 = 0.02;
 /// A source that was heard of so lately still reports.
 const REPORTS_S: f64 = 3.0;
 /// Requests that must be known to wait: one or two are under way at any time.
@@ -36,6 +38,10 @@ impl Engine {
         let quiet_s = gap.nanos() as f64 / NANOS_PER_SECOND as f64;
         let delay_s = self.now.seconds_since(settled);
         if quiet_s < QUIET_S + DELAY_SHARE * delay_s || quiet_s * gap.usual_per_second < MISSING {
+            return None;
+        }
+        let ended = self.stalls.front.between(gap.start, settled) as f64;
+        if ended > STRAY * quiet_s * gap.usual_per_second {
             return None;
         }
         if !self.processes.all().any(|(_, process)| self.reports(process)) {
