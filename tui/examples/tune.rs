@@ -74,7 +74,7 @@ fn main() {
         let t0 = 1_795_456_800_000u64;
         let mut out = String::new();
         let mut last = String::new();
-        let mut lastw = String::new();
+        let mut lastw = String::new(); let mut seen = std::collections::BTreeSet::new();
         let mut ended = Vec::new();
         let truth = play(&scenario, |snapshot| {
             let at = (snapshot.at_unix_ms - t0) / 1000;
@@ -160,6 +160,7 @@ fn main() {
                     out += "\n";
                 }
             }
+            if verbose { for st in &snapshot.stalls { let k = format!("{} {:?} {:?}", st.start_unix_ms, st.instance, st.tier); if !st.ongoing && seen.insert(k) { out += &format!("   {at:>4}s STALL {} {}ms tier {:?} inst {:?} edge {:?} req {}\n", (st.start_unix_ms as i64 - t0 as i64), st.length_ms, st.tier, st.instance, st.edge, st.requests); } } }
             ended = snapshot.diagnosis.incidents.clone();
         });
         let what = truth.first().map_or(String::new(), |t| format!("{:?} {:?}", t.tier, t.class));
