@@ -202,7 +202,7 @@ pub struct Waiting {
 const ENOUGH_HELD_UP: u64 = 3;
 
 impl Waiting {
-    /// Looks at one request. `usual_nanos` is what nine in ten of its kind take at most; without it
+    /// Looks at one request. `usual_nanos` is what most of its kind take at most; without it
     /// nothing can be said of the request.
     pub fn look(&mut self, gap: &Gap, (start, end): (UnixNanos, UnixNanos), usual_nanos: Option<f64>) -> bool {
         if !gap.ends_within(start, end) {

@@ -94,12 +94,11 @@ impl Engine {
         Some(format!("{kind}/{}", self.group_name(id, kind, known)))
     }
 
-    /// What an instance of a member is called; a peer by its address.
-    pub(super) fn instance_name(&self, id: MemberId, process: Option<ProcessId>) -> String {
-        match (process, self.members.get(id).identity()) {
-            (Some(process), _) => self.process_name(process),
-            (None, Identity::Peer(peer)) => address(peer),
-            (None, _) => String::new(),
+    /// Where a peer is reached; empty for a service.
+    pub(super) fn peer_address(&self, id: MemberId) -> String {
+        match self.members.get(id).identity() {
+            Identity::Peer(peer) => address(peer),
+            _ => String::new(),
         }
     }
 

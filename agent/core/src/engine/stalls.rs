@@ -1,7 +1,7 @@
 //! Stalls of the watched system: gaps in completions through which requests waited, and where these stood.
 //!
-//! 1. Each span is counted once by its end: for the front, if nobody called it, and for its member's
-//!    instance, or the peer that it called.
+//! 1. Each span is counted by its end: for the front, if nobody called it; for the process that sent it; and
+//!    for the peer that it called. A process that stands ends nothing, be it a request or a call.
 //! 2. Once a second gaps are looked for in what has settled (see [`crate::stalls`]).
 //! 3. A gap is looked into when the requests of its end have had time to come. If the recent spans show
 //!    requests that it held up, it was a stall; they stood in the deepest span that was open through it.
@@ -23,9 +23,9 @@ use super::ring::{Place, RecentSpan, SpanState};
 use super::routes::{Plan, Target};
 use crate::classify::PeerClass;
 use crate::id::TraceId;
-use crate::observation::Span;
+use crate::observation::{Span, SpanKind};
 use crate::snapshot::StallView;
-use crate::stalls::{Completions, Gap, Waiting};
+use crate::stalls::{BIN_NANOS, Completions, Gap, Waiting};
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
 use standing::Standing;
 
@@ -33,8 +33,8 @@ use standing::Standing;
 const MOST_STREAMS: usize = 256;
 /// So long after a gap those that it held up have ended.
 const LOOK_AFTER_NANOS: u64 = NANOS_PER_SECOND / 2;
-/// Gaps that are looked into at one tick: each is a walk over the recent spans.
-const LOOKS_PER_TICK: usize = 8;
+/// Gaps that are looked into at one tick.
+const LOOKS_PER_TICK: usize = 64;
 /// Stalls that are told, and for how long.
 const MOST_TOLD: usize = 20;
 const TOLD_FOR_NANOS: u64 = 600 * NANOS_PER_SECOND;
@@ -44,8 +44,9 @@ const EXAMPLES: usize = 5;
 const TRACES_KNOWN: usize = 32;
 /// Seconds before a gap that tell how long requests usually take.
 const USUAL_S: u64 = 30;
-/// A request is as usual that takes no longer than this share of its kind.
-const USUAL_QUANTILE: f64 = 0.9;
+/// A request is as usual that takes no longer than this share of its kind: stalls that come again and again
+/// are in what is usual, too.
+const USUAL_QUANTILE: f64 = 0.8;
 
 /// Whose completions they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,21 +57,30 @@ enum Whose {
     One(u32),
 }
 
-/// Completions of an instance of a service, or of a peer.
+/// Who may stand still alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Watched {
+    /// An instance of a service.
+    Process(ProcessId),
+    /// Somebody who is called and sends no spans.
+    Peer(MemberId),
+}
+
+/// Completions of one of them.
 #[derive(Debug)]
 struct Stream {
-    member: MemberId,
-    process: Option<ProcessId>,
+    watched: Watched,
     completions: Completions,
 }
 
 /// What the spans of a route count for.
 #[derive(Clone, Copy, Debug, Default)]
 struct RouteUse {
-    stream: Option<u32>,
     is_known: bool,
     /// Without a parent, they are requests from outside.
     is_front: bool,
+    process: Option<u32>,
+    peer: Option<u32>,
 }
 
 /// A stall that was found.
@@ -91,7 +101,7 @@ pub(super) struct Stalls {
     /// Who took the last request from outside.
     front_member: Option<MemberId>,
     streams: Vec<Stream>,
-    by_whose: HashMap<(MemberId, Option<ProcessId>), u32, FixedState>,
+    by_watched: HashMap<Watched, u32, FixedState>,
     /// By the route's index.
     routes: Vec<RouteUse>,
     due: Vec<(Whose, Gap)>,
@@ -99,6 +109,7 @@ pub(super) struct Stalls {
 }
 
 /// The requests that a gap held up, the longest first.
+#[derive(Default)]
 struct HeldUp {
     spans: Vec<(Place, RecentSpan)>,
     waiting: Waiting,
@@ -114,8 +125,8 @@ impl Stalls {
         if !self.routes[index].is_known {
             self.routes[index] = self.use_of(plan, process, members);
         }
-        let RouteUse { stream, is_front, .. } = self.routes[index];
-        if let Some(stream) = stream {
+        let RouteUse { is_front, process, peer, .. } = self.routes[index];
+        for stream in [process, peer].into_iter().flatten() {
             self.streams[stream as usize].completions.record(span.end);
         }
         if is_front && !span.parent.is_some() {
@@ -125,31 +136,32 @@ impl Stalls {
     }
 
     fn use_of(&mut self, plan: &Plan, process: ProcessId, members: &Members) -> RouteUse {
-        let unused = RouteUse { is_known: true, ..RouteUse::default() };
+        let mut used = RouteUse { is_known: true, ..RouteUse::default() };
         match *plan {
-            Plan::Entry { target, health_check: false, .. } => {
-                let serves = matches!(members.get(target.member).identity(), Identity::Service(_, Facet::Serves));
-                RouteUse { stream: self.stream(target.member, Some(process)), is_front: serves, ..unused }
+            Plan::Entry { health_check: true, .. } => return used,
+            Plan::Entry { target, .. } => {
+                used.is_front = matches!(members.get(target.member).identity(), Identity::Service(_, Facet::Serves));
             }
+            Plan::Call { act, .. } if !act.counts() => return used,
             // A caller outside of the system that sends spans itself, such as a load generator.
-            Plan::Call { class: PeerClass::Service, act, .. } if act.counts() => RouteUse { is_front: true, ..unused },
-            Plan::Call { target, act, .. } if act.counts() => {
-                RouteUse { stream: self.stream(target.member, None), ..unused }
-            }
-            _ => unused,
+            Plan::Call { class: PeerClass::Service, .. } => used.is_front = true,
+            Plan::Call { target, .. } => used.peer = self.stream(Watched::Peer(target.member)),
+            Plan::Inside => {}
         }
+        used.process = self.stream(Watched::Process(process));
+        used
     }
 
-    fn stream(&mut self, member: MemberId, process: Option<ProcessId>) -> Option<u32> {
-        if let Some(known) = self.by_whose.get(&(member, process)) {
+    fn stream(&mut self, watched: Watched) -> Option<u32> {
+        if let Some(known) = self.by_watched.get(&watched) {
             return Some(*known);
         }
         if self.streams.len() >= MOST_STREAMS {
             return None;
         }
         let index = self.streams.len() as u32;
-        self.streams.push(Stream { member, process, completions: Completions::default() });
-        self.by_whose.insert((member, process), index);
+        self.streams.push(Stream { watched, completions: Completions::default() });
+        self.by_watched.insert(watched, index);
         Some(index)
     }
 
@@ -194,24 +206,25 @@ impl Engine {
         let gaps = self.stalls.front.judge(front_settled);
         self.stalls.due.extend(gaps.into_iter().map(|gap| (Whose::Front, gap)));
         for index in 0..self.stalls.streams.len() {
-            let settled = self.settled(self.members.get(self.stalls.streams[index].member));
+            let Some(member) = self.watched_member(self.stalls.streams[index].watched) else { continue };
+            let settled = self.settled(self.members.get(member));
             let gaps = self.stalls.streams[index].completions.judge(settled);
             self.stalls.due.extend(gaps.into_iter().map(|gap| (Whose::One(index as u32), gap)));
         }
         let due = std::mem::take(&mut self.stalls.due);
         let (mut ready, later): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|(_, gap)| gap.end.plus_nanos(LOOK_AFTER_NANOS) <= front_settled);
-        // The front first: what it says goes for the instances, too.
-        ready.sort_by_key(|(whose, gap)| (*whose != Whose::Front, gap.start));
         self.stalls.due = later;
+        // The front first: what it says goes for the instances, too.
+        ready.sort_by_key(|(whose, gap)| (*whose != Whose::Front, std::cmp::Reverse(gap.nanos())));
+        ready.truncate(LOOKS_PER_TICK);
         let known = self.known();
-        for (whose, gap) in ready.into_iter().take(LOOKS_PER_TICK) {
-            let held = self.held_up(whose, &gap);
+        for ((whose, gap), held) in ready.iter().zip(self.held_up(&ready)) {
             if held.waiting.is_stall() {
                 for (place, _) in held.spans.iter().take(EXAMPLES) {
                     self.keep_stalled(*place);
                 }
-                let found = self.found(whose, gap, &held, &known);
+                let found = self.found(*whose, *gap, &held, &known);
                 self.stalls.tell(found);
             }
         }
@@ -228,30 +241,65 @@ impl Engine {
         self.lasting_stall().into_iter().chain(named).take(MOST_TOLD).collect()
     }
 
-    fn held_up(&self, whose: Whose, gap: &Gap) -> HeldUp {
-        let mut usual: HashMap<(MemberId, u32), Option<f64>, FixedState> = HashMap::default();
-        let mut held = HeldUp { spans: Vec::new(), waiting: Waiting::default() };
-        for (place, span) in self.ring.all() {
-            if !gap.ends_within(span.start, span.end) || !self.is_of(span, whose) {
-                continue;
-            }
+    /// The requests that each of some gaps held up, from one walk over the recent spans.
+    fn held_up(&self, gaps: &[(Whose, Gap)]) -> Vec<HeldUp> {
+        let mut usual: HashMap<(usize, MemberId, u32), Option<f64>, FixedState> = HashMap::default();
+        let mut held: Vec<HeldUp> = gaps.iter().map(|_| HeldUp::default()).collect();
+        let Some(oldest) = gaps.iter().map(|(_, gap)| gap.end.minus_nanos(BIN_NANOS)).min() else { return held };
+        let recent = self.ring.all().filter(|(_, span)| span.end >= oldest && span.state != SpanState::Skipped);
+        for (place, span) in recent {
             let Some(target) = target(&self.routes.get(span.route).plan) else { continue };
-            let usual =
-                *usual.entry((target.member, target.operation)).or_insert_with(|| self.usual_nanos(target, gap.start));
-            if held.waiting.look(gap, (span.start, span.end), usual) {
-                held.spans.push((place, *span));
+            for (index, (whose, gap)) in gaps.iter().enumerate() {
+                if !gap.ends_within(gap.start, span.end) || !self.is_request_of(span, *whose) {
+                    continue;
+                }
+                let (waiting, start) = self.waited(place, span, *whose);
+                let usual = *usual
+                    .entry((index, target.member, target.operation))
+                    .or_insert_with(|| self.usual_nanos(target, gap.start));
+                if held[index].waiting.look(gap, (start, span.end), usual) {
+                    let stands = if gap.overlap(span.start, span.end) < gap.nanos() / 2 { waiting } else { place };
+                    held[index].spans.extend(self.ring.get(stands).map(|span| (stands, *span)));
+                }
             }
         }
-        held.spans.sort_by_key(|(_, span)| std::cmp::Reverse(span.nanos()));
+        for held in &mut held {
+            held.spans.sort_by_key(|(_, span)| std::cmp::Reverse(span.nanos()));
+        }
         held
     }
 
-    /// Whether a span is one of those whose ends were counted.
-    fn is_of(&self, span: &RecentSpan, whose: Whose) -> bool {
+    /// Since when a request waited, by its own clock, and the span that shows it. A process that stands takes no
+    /// request, so those that come meanwhile wait in their callers' spans.
+    fn waited(&self, place: Place, span: &RecentSpan, whose: Whose) -> (Place, UnixNanos) {
+        let caller = match whose {
+            Whose::Front => None,
+            Whose::One(_) => self.ring.parent(span).filter(|(_, parent)| parent.process != span.process),
+        };
+        match caller {
+            Some((caller, parent)) if parent.kind == SpanKind::Client && parent.nanos() > span.nanos() => {
+                (caller, span.end.minus_nanos(parent.nanos()))
+            }
+            _ => (place, span.start),
+        }
+    }
+
+    /// Whether a span is a request from outside, one that a process took, or one that a peer was asked.
+    fn is_request_of(&self, span: &RecentSpan, whose: Whose) -> bool {
         let Some(used) = self.stalls.routes.get(span.route as usize) else { return false };
         match whose {
             Whose::Front => used.is_front && !span.parent.is_some(),
-            Whose::One(stream) => used.stream == Some(stream) && span.state != SpanState::Skipped,
+            Whose::One(stream) => {
+                let is_call = matches!(self.routes.get(span.route).plan, Plan::Call { .. });
+                if is_call { used.peer == Some(stream) } else { used.process == Some(stream) }
+            }
+        }
+    }
+
+    fn watched_member(&self, watched: Watched) -> Option<MemberId> {
+        match watched {
+            Watched::Process(process) => self.member_of(process.0),
+            Watched::Peer(member) => Some(member),
         }
     }
 
@@ -308,23 +356,26 @@ impl Engine {
 
     /// The instance of a stream, if the requests stood in it and its siblings went on through the gap.
     fn alone(&self, stream: u32, gap: &Gap, stood_in: MemberId, known: &Known) -> Option<String> {
-        let own = &self.stalls.streams[stream as usize];
-        let row = |member: MemberId| self.tier_id(member, known);
-        let is_same =
-            |member: MemberId| member == own.member || row(own.member).is_some_and(|id| row(member) == Some(id));
+        let own = self.stalls.streams[stream as usize].watched;
+        let own_member = self.watched_member(own)?;
+        let row = self.tier_id(own_member, known);
+        let is_same = |member: MemberId| member == own_member || row.is_some() && self.tier_id(member, known) == row;
         if !is_same(stood_in) {
             return None;
         }
         let (mut usual, mut ended) = (0.0, 0);
         for (index, other) in self.stalls.streams.iter().enumerate() {
-            if index as u32 != stream && is_same(other.member) {
+            if index as u32 != stream && self.watched_member(other.watched).is_some_and(is_same) {
                 usual += other.completions.usual_before(gap.start).unwrap_or_default();
                 ended += other.completions.between(gap.start, gap.end);
             }
         }
         let expected = usual * gap.nanos() as f64 / NANOS_PER_SECOND as f64;
         let went_on = expected > 0.0 && ended as f64 >= expected / 2.0;
-        went_on.then(|| self.instance_name(own.member, own.process))
+        went_on.then(|| match own {
+            Watched::Process(process) => self.process_name(process),
+            Watched::Peer(member) => self.peer_address(member),
+        })
     }
 }
 

@@ -20,10 +20,12 @@ const QUIET_S: f64 = 0.8;
 const DELAY_SHARE: f64 = 0.3;
 /// Completions that must be missing.
 const MISSING: f64 = 10.0;
+/// Share of the usual completions that may be told as none; with more it may be less traffic.
+const STRAY: f64 = 0.02;
 /// A source that was heard of so lately still reports.
 const REPORTS_S: f64 = 3.0;
-/// Parts of requests that have come without the rest, to be sure.
-const PARTS: u64 = 3;
+/// Requests that must be known to wait: one or two are under way at any time.
+const ENOUGH: u64 = 3;
 /// Seconds before the silence whose parts without the rest are usual, and those that count.
 const BEFORE_S: u64 = 10;
 const JUST_BEFORE_S: u64 = 2;
@@ -36,6 +38,10 @@ impl Engine {
         let quiet_s = gap.nanos() as f64 / NANOS_PER_SECOND as f64;
         let delay_s = self.now.seconds_since(settled);
         if quiet_s < QUIET_S + DELAY_SHARE * delay_s || quiet_s * gap.usual_per_second < MISSING {
+            return None;
+        }
+        let ended = self.stalls.front.between(gap.start, settled) as f64;
+        if ended > STRAY * quiet_s * gap.usual_per_second {
             return None;
         }
         if !self.processes.all().any(|(_, process)| self.reports(process)) {
@@ -65,8 +71,8 @@ impl Engine {
         let active = processes.iter().flat_map(|process| &process.active_requests);
         let said: Vec<f64> = active.filter(|(_, at, _)| *at > gap.start).map(|(.., value)| *value).collect();
         if !said.is_empty() {
-            let waiting = said.iter().sum::<f64>();
-            return (waiting >= 1.0).then_some(waiting as u64);
+            let waiting = said.iter().sum::<f64>() as u64;
+            return (waiting >= ENOUGH).then_some(waiting);
         }
         let fell_silent = |process: &&Process| {
             let usual_s = 2.0 * process.pause_nanos / NANOS_PER_SECOND as f64;
@@ -89,6 +95,6 @@ impl Engine {
             }
         }
         let usual = before as f64 / BEFORE_S as f64 * (JUST_BEFORE_S as f64 + self.now.seconds_since(stopped));
-        (recent >= PARTS && recent as f64 > 3.0 * usual).then_some(recent)
+        (recent >= ENOUGH && recent as f64 > 3.0 * usual).then_some(recent)
     }
 }

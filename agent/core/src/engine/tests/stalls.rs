@@ -92,8 +92,9 @@ fn one_frozen_instance_among_three_is_named() {
         for (index, at) in (0..950).step_by(5).enumerate() {
             let app = apps[index % 3];
             let mut spans = request(system, app, at, if app == "app-2" { stands } else { NEVER });
-            // The database is fine: it is the instance that does not go on.
-            spans[0].span.end = spans[0].span.start.plus_nanos(5_000_000);
+            // The database is fine: it is the instance that stands, and takes no request until it goes on.
+            spans[0].span.start = spans[0].span.end.minus_nanos(5_000_000);
+            spans[1].span.start = spans[0].span.start.minus_nanos(2_000_000);
             all.extend(spans);
         }
         system.send(all);
