@@ -167,21 +167,21 @@ async fn wait(
     report: &mut LoadReport,
 ) -> Until {
     while let Some(answered) = requests.try_join_next() {
-        record(answered, report);
+        record(&answered, report);
     }
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => return Until::Shutdown,
             () = tokio::time::sleep_until(due) => return Until::Due,
-            Some(answered) = requests.join_next() => record(answered, report),
+            Some(answered) = requests.join_next() => record(&answered, report),
         }
     }
 }
 
 /// Records a request that ended; one whose task ended otherwise was given up with the load.
-fn record(answered: Result<Answered, JoinError>, report: &mut LoadReport) {
-    if let Ok((action, outcome, latency)) = answered {
+fn record(answered: &Result<Answered, JoinError>, report: &mut LoadReport) {
+    if let &Ok((action, outcome, latency)) = answered {
         report.record(action, outcome, latency);
     }
 }
@@ -192,7 +192,7 @@ async fn drain(requests: &mut Requests, mut shutdown: Pin<&mut impl Future<Outpu
         tokio::select! {
             biased;
             answered = requests.join_next() => match answered {
-                Some(answered) => record(answered, report),
+                Some(answered) => record(&answered, report),
                 None => return,
             },
             () = &mut shutdown => return,
