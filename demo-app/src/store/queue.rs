@@ -25,6 +25,8 @@ pub(crate) enum Request {
     Receive,
     Acknowledge { id: i64 },
     Release { id: i64 },
+    /// Hides a received message for another visibility timeout.
+    Extend { id: i64 },
 }
 
 /// What a queue answers.
@@ -70,6 +72,7 @@ async fn answer(queue: &Queue, request: Request) -> Result<Reply, rusqlite::Erro
         Request::Receive => receive(queue).await.map(Reply::Received),
         Request::Acknowledge { id } => messages().acknowledge(id).map(|()| Reply::Done),
         Request::Release { id } => messages().release(id, unix_millis()).map(|()| Reply::Done),
+        Request::Extend { id } => messages().extend(id, unix_millis()).map(|()| Reply::Done),
     }
 }
 
