@@ -137,7 +137,8 @@ async fn forward(world: &Rc<World>, of: &Rc<Instance>, request: Request) -> Answ
     Answer::of(if failure == CallError::Timeout { 504 } else { 502 })
 }
 
-/// Returns the healthy instance with the least outstanding requests, in turn; any one when none is healthy.
+/// Returns the healthy instance with the least outstanding requests, in turn, of equals one that is near; any
+/// one when none is healthy.
 fn pick(of: &Instance, upstreams: &Upstreams, all: &[Rc<Instance>], uneven: f64) -> Option<Rc<Instance>> {
     let draw: f64 = of.ground.random.borrow_mut().random();
     if draw < uneven {
@@ -153,7 +154,8 @@ fn pick(of: &Instance, upstreams: &Upstreams, all: &[Rc<Instance>], uneven: f64)
         let state = state(instance);
         !state.out && state.rests_until <= now
     };
-    let least = rotated.clone().filter(healthy).min_by_key(|instance| state(instance).outstanding);
+    let far = |instance: &Instance| of.role.get() == Role::Web && instance.seat.zone != of.seat.zone;
+    let least = rotated.clone().filter(healthy).min_by_key(|instance| (state(instance).outstanding, far(instance)));
     least.or_else(|| rotated.clone().next()).cloned()
 }
 
