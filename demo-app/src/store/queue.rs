@@ -21,12 +21,21 @@ const LONG_POLL: Duration = Duration::from_secs(1);
 /// What a queue is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Send { body: String, traceparent: Option<String> },
+    Send {
+        body: String,
+        traceparent: Option<String>,
+    },
     Receive,
-    Acknowledge { id: i64 },
-    Release { id: i64 },
+    Acknowledge {
+        id: i64,
+    },
+    Release {
+        id: i64,
+    },
     /// Hides a received message for another visibility timeout.
-    Extend { id: i64 },
+    Extend {
+        id: i64,
+    },
 }
 
 /// What a queue answers.

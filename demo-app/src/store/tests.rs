@@ -88,9 +88,13 @@ impl Node {
         std::mem::take(&mut self.folder)
     }
 
-    fn turn(&self, control: Control) {
-        let _inside = self.runtime.as_ref().unwrap().enter();
-        (self.turn)(control).unwrap();
+    async fn turn(&self, control: Control) {
+        let runtime = self.runtime.as_ref().unwrap();
+        let turning = {
+            let _inside = runtime.enter();
+            (self.turn)(control)
+        };
+        runtime.spawn(turning).await.unwrap().unwrap();
     }
 
     fn tell(&self, peers: &[&Node]) {

@@ -15,9 +15,9 @@ async fn three(folders: &[tempfile::TempDir; 3]) -> [Node; 3] {
 
 /// Promotes a standby and lets it go by its new role.
 async fn promote(standby: &mut Node) {
-    standby.turn(Control::Promote);
+    standby.turn(Control::Promote).await;
     standby.role = Role::Primary;
-    until("it takes writes", async || standby.insert(1).await.is_ok()).await;
+    standby.insert(1).await.expect("it leads when it has said so");
 }
 
 #[tokio::test]
