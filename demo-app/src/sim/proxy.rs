@@ -109,7 +109,8 @@ fn next_tier(role: Role) -> Role {
 /// Passes a request on; one that nobody has begun to answer is passed on again.
 async fn forward(world: &Rc<World>, of: &Rc<Instance>, request: Request) -> Answer {
     let Some(upstreams) = &of.part.upstreams else { return Answer::of(500) };
-    let all = world.all(next_tier(of.role.get()));
+    let mut all = world.all(next_tier(of.role.get()));
+    all.retain(|instance| !instance.leaving.get());
     let mut failure = CallError::NoAddress;
     let mut broke = false;
     for _ in 0..all.len() {
