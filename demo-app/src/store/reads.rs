@@ -77,7 +77,8 @@ impl Reads {
             }
         };
         // The last turn is the one that counts, so one that goes on trying is over with the next.
-        *lock(&self.turning) = JoinSet::new();
-        lock(&self.turning).spawn(turning);
+        let mut last = lock(&self.turning);
+        *last = JoinSet::new();
+        last.spawn(turning);
     }
 }
