@@ -33,7 +33,7 @@ const BATCH: usize = 500;
 /// and have more than their payload.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Longest wait for the replicas to have them all.
+/// Longest wait for the standby and the replicas to have them all.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Stores the contents that there are from the start and returns their ids. The folder is the demo's.
@@ -67,7 +67,8 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
     let mut primary = connect_all(backends, peers, Role::Primary).await?.pop().ok_or(WireError::Unknown)?.1;
     let mut object_store = connect_all(backends, peers, Role::ObjectStore).await?.pop().ok_or(WireError::Unknown)?.1;
     let mut caches = connect_all(backends, peers, Role::Cache).await?;
-    let mut replicas = connect_all(backends, peers, Role::Replica).await?;
+    let mut followers = connect_all(backends, peers, Role::Standby).await?;
+    followers.extend(connect_all(backends, peers, Role::Replica).await?);
 
     let reads: Vec<f64> = shares(&options.load).iter().map(|share| share * options.load.rate).collect();
     // The third party has told nothing of these contents yet.
@@ -89,8 +90,8 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
 
     let written = position(&mut primary).await?;
     let caught_up = async {
-        for (_, replica) in &mut replicas {
-            while position(replica).await? < written {
+        for (_, follower) in &mut followers {
+            while position(follower).await? < written {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
