@@ -318,6 +318,7 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     // What a sidecar needs for itself is not what its server needs.
     if telemetry.is_some() && server.is_none() {
         process_metrics::measure(settings.memory_limit_bytes);
+        tokio::spawn(process::keep_within(settings.memory_limit_bytes));
         workers::measure(&servers);
     }
     let process = Process::new(Arc::clone(&servers), wires.clone(), settings.memory_limit_bytes, sampling);

@@ -35,7 +35,8 @@ struct LoadArgs {
     /// Requests per second; 0 for no load [default: by the phase, 20 to 80].
     #[arg(long, value_parser = words::rate, allow_negative_numbers = true)]
     rate: Option<f64>,
-    /// So many users' worth of requests: 0.004 reads a second each, and the writes that go with them.
+    /// So many users' worth of requests: 0.004 reads of contents a second each, and the writes and static
+    /// assets that go with them.
     #[arg(long, value_parser = words::positive, conflicts_with = "rate")]
     users: Option<f64>,
     /// With --users: one request of the demo stands for so many.
@@ -54,8 +55,8 @@ struct LoadArgs {
     /// Reads per write.
     #[arg(long, value_parser = words::positive)]
     reads_per_write: Option<f64>,
-    /// How many bytes a payload has.
-    #[arg(long, value_name = "BYTES")]
+    /// How many bytes a payload has, 1 to 250000 [default: 1000].
+    #[arg(long, value_name = "BYTES", value_parser = words::payload_bytes)]
     payload_bytes: Option<usize>,
     /// How long to run, such as 30s or 5m [default: until you stop it].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]

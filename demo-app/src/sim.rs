@@ -151,7 +151,7 @@ impl Simulation {
     /// Returns what came of the load so far.
     pub fn report(&self) -> LoadReport {
         let elapsed = self.world.ground.clock.now().min(self.end);
-        LoadReport { elapsed, ..self.load.report.borrow().clone() }
+        LoadReport { elapsed, sending: elapsed, ..self.load.report.borrow().clone() }
     }
 
     /// Returns the truth of the faults that have ended.

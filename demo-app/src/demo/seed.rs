@@ -26,8 +26,12 @@ use crate::store::{cache, database, objects};
 use crate::topology::{Peers, Role, Seat};
 use crate::wire::{WireError, Wires};
 
-/// How many contents go into one request.
+/// Most contents in one request.
 const BATCH: usize = 500;
+
+/// Most bytes of payload in one request: half of the largest frame, since the cache's entries are JSON in JSON
+/// and have more than their payload.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Longest wait for the standby and the replicas to have them all.
 const CATCH_UP: Duration = Duration::from_secs(10);
@@ -69,7 +73,7 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
     let reads: Vec<f64> = shares(&options.load).iter().map(|share| share * options.load.rate).collect();
     // The third party has told nothing of these contents yet.
     let rating = peers.has(Role::External).then_some(Value::Null);
-    for batch in ids.chunks(BATCH) {
+    for batch in ids.chunks(batch(options.load.payload_bytes)) {
         let contents = contents(batch, options, url);
 
         let many = contents.iter().map(|(row, payload)| (key(row.id), payload.clone())).collect();
@@ -94,6 +98,11 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
         Ok(())
     };
     tokio::time::timeout(CATCH_UP, caught_up).await.map_err(|_| WireError::Timeout)?
+}
+
+/// Returns how many contents with payloads of a size go into one request.
+fn batch(payload_bytes: usize) -> usize {
+    (BATCH_BYTES / payload_bytes.max(1)).clamp(1, BATCH)
 }
 
 async fn connect_all(backends: &Backends, peers: &Peers, role: Role) -> Result<Vec<(SocketAddr, Link)>, WireError> {
