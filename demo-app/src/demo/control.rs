@@ -159,7 +159,7 @@ async fn begin(troubles: &Arc<Troubles>, body: &Bytes) -> Result<Answer, Refusal
     Ok(answer(StatusCode::ACCEPTED, &json!({ "id": id })))
 }
 
-async fn end(troubles: &Troubles, id: &str) -> Result<Answer, Refusal> {
+async fn end(troubles: &Arc<Troubles>, id: &str) -> Result<Answer, Refusal> {
     let why = || format!("no fault {id} is active; GET /faults tells those that are");
     let known: u64 = id.parse().map_err(|_| refusal(StatusCode::NOT_FOUND, &why()))?;
     match troubles.end(known).await {
@@ -209,7 +209,7 @@ fn understand<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal>
 fn failed(error: &DemoError) -> Refusal {
     let status = match error {
         DemoError::Taken { .. } => StatusCode::CONFLICT,
-        DemoError::Unfit { .. } | DemoError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        DemoError::Unfit { .. } | DemoError::NotOnRealServers { .. } | DemoError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     refusal(status, &format!("failed to {error}"))
