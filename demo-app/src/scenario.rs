@@ -151,13 +151,8 @@ impl Scenario {
         let load = over(&LoadPlan::of(file.phase), file.load, "load")?;
         let mut faults = Vec::new();
         for FileFault { fault, intensity, at, lasting, truth } in file.fault {
-            if !fault.fits(file.phase) {
-                return Err(format!(
-                    "phase {} has nothing for {} to go wrong in; try phase = {}",
-                    file.phase,
-                    fault.name(),
-                    fault.usual_phase()
-                ));
+            if let Some(why) = fault.misfit(file.phase, "try phase = ") {
+                return Err(why);
             }
             if at + lasting > file.duration {
                 return Err(format!(
@@ -204,9 +199,12 @@ fn over<T: Serialize + serde::de::DeserializeOwned>(usual: &T, changes: toml::Ta
 }
 
 impl ScenarioFault {
-    /// Returns the line of truth of a fault that was played from `began` to `ended`.
-    pub fn line(&self, scenario: &str, began_unix_nanos: u64, ended_unix_nanos: u64) -> TruthLine {
-        TruthLine {
+    /// Returns the line of truth of a fault that was played from `began` to `ended`; `None` where it ended before
+    /// what it says was true.
+    pub fn line(&self, scenario: &str, began_unix_nanos: u64, ended_unix_nanos: u64) -> Option<TruthLine> {
+        let true_after = self.plan.fault.true_after(self.plan.intensity);
+        let began_unix_nanos = began_unix_nanos + true_after.as_nanos() as u64;
+        (began_unix_nanos <= ended_unix_nanos).then(|| TruthLine {
             scenario: scenario.to_owned(),
             class: self.truth.as_ref().map(|truth| truth.class.clone()),
             tier: self.truth.as_ref().map(|truth| truth.tier.clone()),
@@ -214,7 +212,7 @@ impl ScenarioFault {
             intensity: self.plan.intensity,
             began_unix_nanos,
             ended_unix_nanos,
-        }
+        })
     }
 }
 
@@ -266,6 +264,19 @@ mod tests {
         assert!(why("worker-loss", "flood").contains("flood"));
         assert!(why("reads_per_write", "reads_per_wrote").contains("reads_per_wrote"));
         assert!(why("\"20s\"", "\"20\"").contains("no duration"));
+    }
+
+    #[test]
+    fn the_truth_of_a_full_disk_begins_when_it_is_full() {
+        let minute = Duration::from_mins(1);
+        let lines = |fault: Fault, lasted: u64| {
+            let scenario = Scenario::of(fault, Intensity::Medium, minute, minute, minute);
+            scenario.faults[0].line("short", 1_000_000_000, 1_000_000_000 + lasted * 1_000_000_000)
+        };
+        let full = lines(Fault::DiskFull, 50).unwrap();
+        assert_eq!((full.began_unix_nanos, full.ended_unix_nanos), (16_000_000_000, 51_000_000_000));
+        assert_eq!(lines(Fault::DiskFull, 14), None, "it never was full");
+        assert_eq!(lines(Fault::CacheFlush, 14).unwrap().began_unix_nanos, 1_000_000_000);
     }
 
     #[test]

@@ -36,6 +36,7 @@ use crate::fault::{Fault, FaultPlan, Intensity};
 use crate::human;
 use crate::scenario::ScenarioFault;
 use crate::service::http::{self, Answer, json as answer};
+use crate::wire;
 
 /// Largest body of a request: a few lines.
 const MAX_BODY: usize = 4 << 10;
@@ -55,11 +56,9 @@ pub(super) async fn serve(listener: TcpListener, troubles: Arc<Troubles>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, Arc::clone(&troubles)))),
-                // Accept fails when this process is out of descriptors: the next one may succeed.
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            },
+            stream = wire::accept(&listener) => {
+                connections.spawn(serve_connection(stream, Arc::clone(&troubles)));
+            }
             Some(_) = connections.join_next() => {}
         }
     }
@@ -148,9 +147,7 @@ fn usual_time() -> Duration {
 async fn begin(troubles: &Arc<Troubles>, body: &Bytes) -> Result<Answer, Refusal> {
     let Wanted { fault, intensity, lasting } = understand(body)?;
     let phase = troubles.subject().fleet.options.phase;
-    if !fault.fits(phase) {
-        let (name, usual) = (fault.name(), fault.usual_phase());
-        let why = format!("phase {phase} has nothing for {name} to go wrong in; start the demo with --phase {usual}");
+    if let Some(why) = fault.misfit(phase, "start the demo with --phase ") {
         return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, &why));
     }
     let plan = FaultPlan { fault, intensity, after: Duration::ZERO, lasting };
@@ -209,7 +206,9 @@ fn understand<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal>
 fn failed(error: &DemoError) -> Refusal {
     let status = match error {
         DemoError::Taken { .. } => StatusCode::CONFLICT,
-        DemoError::Unfit { .. } | DemoError::NotOnRealServers { .. } | DemoError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        DemoError::Unfit { .. } | DemoError::NotOnRealServers { .. } | DemoError::Refused { .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     refusal(status, &format!("failed to {error}"))

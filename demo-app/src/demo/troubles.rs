@@ -51,12 +51,7 @@ pub(super) struct ActiveFault {
 
 impl Troubles {
     pub(super) fn new(subject: Subject) -> Self {
-        Self {
-            subject,
-            active: Mutex::default(),
-            change: Arc::default(),
-            truth: watch::Sender::new(Vec::new()),
-        }
+        Self { subject, active: Mutex::default(), change: Arc::default(), truth: watch::Sender::new(Vec::new()) }
     }
 
     /// What the troubles are done to.
@@ -165,7 +160,7 @@ impl Troubles {
             // It is told at once: from here on things get better.
             if let Some(fault) = &trouble.fault {
                 let line = fault.line(&self.subject.fleet.options.scenario, trouble.began_unix_nanos, now());
-                self.truth.send_modify(|lines| lines.push(line));
+                self.truth.send_modify(|lines| lines.extend(line));
             }
             std::mem::take(&mut trouble.begun)
         };
