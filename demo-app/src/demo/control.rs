@@ -213,3 +213,52 @@ fn failed(error: &DemoError) -> Refusal {
     };
     refusal(status, &format!("failed to {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::backends::{Backends, Servers};
+    use crate::demo::DemoOptions;
+    use crate::demo::dials::Dials;
+    use crate::demo::fleet::Fleet;
+    use crate::topology::Phase;
+
+    /// Options of a demo on real servers, none of which is asked for anything.
+    fn on_real_servers() -> DemoOptions {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let servers = Servers {
+            primary: nowhere,
+            standby: nowhere,
+            replicas: vec![nowhere; 2],
+            caches: vec![nowhere],
+            database: "demo".to_owned(),
+            user: "demo".to_owned(),
+        };
+        DemoOptions { backends: Backends::Real(servers), ..DemoOptions::new(Vec::new(), Phase::WRITES) }
+    }
+
+    #[tokio::test]
+    async fn what_real_servers_cannot_have_is_refused_as_something_this_demo_cannot_do() {
+        let (ended, _ends) = mpsc::channel(1);
+        let fleet = Arc::new(Fleet::new(on_real_servers(), ended, watch::channel(None).0));
+        let troubles = Arc::new(Troubles::new(Subject { fleet, dials: Arc::new(Dials::new()) }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(serve(listener, troubles));
+
+        let body = r#"{"fault": "disk-full"}"#;
+        let head = format!(
+            "POST /faults HTTP/1.1\r\nhost: demo\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        client.write_all((head + body).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 422 ") && answer.contains("on real servers"), "{answer}");
+    }
+}
