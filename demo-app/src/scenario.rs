@@ -23,7 +23,8 @@
 //! The truth of a fault is what [`Fault::truth`] says of its class, unless the file says otherwise under
 //! the fault's `truth`.
 
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,14 @@ pub struct TruthLine {
     pub began_unix_nanos: u64,
     /// When it ended.
     pub ended_unix_nanos: u64,
+}
+
+impl fmt::Display for TruthLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |nanos| humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(nanos));
+        let class = self.class.as_deref().unwrap_or("nothing");
+        write!(f, "{class} was wrong from {} to {}", at(self.began_unix_nanos), at(self.ended_unix_nanos))
+    }
 }
 
 /// The file as it is written.
