@@ -29,7 +29,7 @@ use crate::wire::{WireError, Wires};
 /// How many contents go into one request.
 const BATCH: usize = 500;
 
-/// Longest wait for the replicas to have them all.
+/// Longest wait for the standby and the replicas to have them all.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Stores the contents that there are from the start and returns their ids. The folder is the demo's.
@@ -63,7 +63,8 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
     let mut primary = connect_all(backends, peers, Role::Primary).await?.pop().ok_or(WireError::Unknown)?.1;
     let mut object_store = connect_all(backends, peers, Role::ObjectStore).await?.pop().ok_or(WireError::Unknown)?.1;
     let mut caches = connect_all(backends, peers, Role::Cache).await?;
-    let mut replicas = connect_all(backends, peers, Role::Replica).await?;
+    let mut followers = connect_all(backends, peers, Role::Standby).await?;
+    followers.extend(connect_all(backends, peers, Role::Replica).await?);
 
     let reads: Vec<f64> = shares(&options.load).iter().map(|share| share * options.load.rate).collect();
     // The third party has told nothing of these contents yet.
@@ -85,8 +86,8 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
 
     let written = position(&mut primary).await?;
     let caught_up = async {
-        for (_, replica) in &mut replicas {
-            while position(replica).await? < written {
+        for (_, follower) in &mut followers {
+            while position(follower).await? < written {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }

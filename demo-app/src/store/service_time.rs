@@ -85,7 +85,9 @@ impl Servers {
     /// Waits for a free server and holds it for as long as some work takes by itself.
     pub(crate) async fn occupy<T>(&self, work: impl Future<Output = T>) -> T {
         let Some((_, free)) = &self.governed else { return work.await };
+        let waiting = Waiting::enter(&self.pending);
         let _server = free.acquire().await.expect("the semaphore is never closed");
+        drop(waiting);
         let since = Instant::now();
         let done = work.await;
         lock(&self.busy).used += since.elapsed();
@@ -177,6 +179,9 @@ mod tests {
             let mut working = std::pin::pin!(servers.occupy(ended));
             assert!(tokio::time::timeout(Duration::from_millis(5), &mut working).await.is_err());
             assert!(tokio::time::timeout(Duration::from_millis(20), &mut held).await.is_err());
+            let mut next = std::pin::pin!(servers.occupy(std::future::ready(())));
+            assert!(tokio::time::timeout(Duration::from_millis(5), &mut next).await.is_err());
+            assert_eq!(servers.occupancy().map(|now| now.pending), Some(2), "both wait");
             end.send(()).unwrap();
             working.await.unwrap();
         }
