@@ -110,9 +110,8 @@ impl PlayArgs {
     pub fn play(&self) -> Result<Play, String> {
         let SystemArgs { phase, no_governor, fault, intensity, fault_after, fault_for } = self.system;
         let phase = phase.or(fault.map(Fault::usual_phase)).unwrap_or(Phase::WRITES);
-        if let Some(fault) = fault.filter(|fault| !fault.fits(phase)) {
-            let (name, usual) = (fault.name(), fault.usual_phase());
-            return Err(format!("phase {phase} has nothing for {name} to go wrong in; try --phase {usual}"));
+        if let Some(why) = fault.and_then(|fault| fault.misfit(phase, "try --phase ")) {
+            return Err(why);
         }
         let faults = fault.map(|fault| ScenarioFault {
             plan: FaultPlan {
