@@ -130,6 +130,9 @@ async fn run(args: RunArgs) -> Result<()> {
     if let Some(report) = report {
         tell(&report.to_string());
     }
+    for line in last.borrow().iter() {
+        tell(&format!("{line}\n"));
+    }
     written
 }
 

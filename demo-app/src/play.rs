@@ -106,20 +106,25 @@ impl PlayArgs {
     /// Returns what the flags ask for.
     ///
     /// # Errors
-    /// A fault that the phase has nothing for; the text says which phase has.
+    /// A fault that the phase has nothing for, or that would begin when all is over; the text says what to try.
     pub fn play(&self) -> Result<Play, String> {
         let SystemArgs { phase, no_governor, fault, intensity, fault_after, fault_for } = self.system;
         let phase = phase.or(fault.map(Fault::usual_phase)).unwrap_or(Phase::WRITES);
         if let Some(why) = fault.and_then(|fault| fault.misfit(phase, "try --phase ")) {
             return Err(why);
         }
+        let (after, lasting) = (fault_after.unwrap_or(USUAL_TIME), fault_for.unwrap_or(USUAL_TIME));
+        if let Some((fault, duration)) = fault.zip(self.load.duration).filter(|&(_, duration)| duration <= after) {
+            let words = humantime::format_duration;
+            return Err(format!(
+                "{} would begin after {}, and all is over after {}; try a shorter --fault-after or a longer --duration",
+                fault.name(),
+                words(after),
+                words(duration)
+            ));
+        }
         let faults = fault.map(|fault| ScenarioFault {
-            plan: FaultPlan {
-                fault,
-                intensity: intensity.unwrap_or_default(),
-                after: fault_after.unwrap_or(USUAL_TIME),
-                lasting: fault_for.unwrap_or(USUAL_TIME),
-            },
+            plan: FaultPlan { fault, intensity: intensity.unwrap_or_default(), after, lasting },
             truth: fault.truth(phase),
         });
         let scenario = Scenario {

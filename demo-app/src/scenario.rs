@@ -163,11 +163,12 @@ impl Scenario {
             if let Some(why) = fault.misfit(file.phase, "try phase = ") {
                 return Err(why);
             }
-            if at + lasting > file.duration {
+            let over = at.saturating_add(lasting);
+            if over > file.duration {
                 return Err(format!(
                     "{} ends after the scenario does; make its duration at least {}",
                     fault.name(),
-                    humantime::format_duration(at + lasting)
+                    humantime::format_duration(over)
                 ));
             }
             let plan = FaultPlan { fault, intensity, after: at, lasting };

@@ -144,6 +144,9 @@ fn a_scenario_file_is_played_and_its_truth_written_as_each_fault_ends() {
     let output = tiertop_demo(&["run", "--fault", "cache-flush", "--phase", "2"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("try --phase 3"), "{said}");
+    let output = tiertop_demo(&["run", "--fault", "cache-flush", "--duration", "60s"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("try a shorter --fault-after"), "{said}");
 }
 
 #[test]

@@ -102,8 +102,8 @@ async fn show(args: &DemoArgs, play: &Play, demo: &Demo, agent: &Agent) -> Resul
 async fn report(args: DemoArgs) -> Result<ExitCode> {
     let mut play = wanted(&args.play)?;
     // A fault that was asked for is played to its end.
-    let faults = play.scenario.faults.iter().map(|fault| fault.plan.after + fault.plan.lasting + AFTERWARDS);
-    let lasting = faults.max().map_or(HEADLESS_FOR, |over| over.max(HEADLESS_FOR));
+    let over = play.scenario.faults.iter().map(|fault| fault.plan.after.saturating_add(fault.plan.lasting)).max();
+    let lasting = over.map_or(HEADLESS_FOR, |over| over.saturating_add(AFTERWARDS).max(HEADLESS_FOR));
     let lasting = *play.duration.get_or_insert(lasting);
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
