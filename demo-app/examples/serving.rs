@@ -1,20 +1,24 @@
 //! What the embedded service serves on this machine, and what tracing costs it.
 //!
-//! Starts the system of phase 3 without its governor three times: with every trace kept, with one in ten, and
-//! with none. First a closed loop that never thinks tells how much is served; then processes may drop spans
-//! that they cannot send in time, as the SDK does. Then an open loop at a steady rate tells what a request
-//! costs; spans dropped there, if any, are not counted. A receiver in this process counts the spans and throws them away. CPU is that of the
-//! service's processes alone.
+//! Starts the systems of phases 3 and 5 without their governor, shedding and autoscaling, in pairs: with
+//! every trace kept, and with none. An open loop at a steady rate, whose schedule is the same each time, makes
+//! the service compute; the difference of the processor time of its processes within a pair, over the spans
+//! that arrived, is what a span costs with its export. The pairs tell how far that varies. Which of a pair is first alternates, so
+//! that a machine that becomes busier favours neither.
+//!
+//! A receiver in this process takes the spans. Where a process drops some that it cannot send in time, as the
+//! SDK does, their children name a parent that never comes: those are told as the share that was lost. Last a
+//! closed loop that never thinks tells how much is served at most.
 //!
 //! ```sh
 //! cargo run --release -p tiertop-demo --example serving
 //! ```
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::ffi::OsString;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, FromArgMatches};
@@ -30,25 +34,25 @@ use tiertop_demo::{Demo, DemoOptions, Phase};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-/// How many clients ask at once: enough to keep two cores busy.
+/// How many clients of the closed loop ask at once: enough to keep two cores busy.
 const CLIENTS: usize = 32;
 
-/// How long each way is warmed up, and then measured under each load.
-const WARM_UP: Duration = Duration::from_secs(3);
-const MEASURED: Duration = Duration::from_secs(8);
+/// How long each system is warmed up, and how long it is measured under each load.
+const WARM_UP: Duration = Duration::from_secs(2);
+const STEADILY: Duration = Duration::from_secs(10);
+const AT_MOST: Duration = Duration::from_secs(3);
+
+/// How long the last spans and metrics of a load take until they are sent, and more.
+const SETTLING: Duration = Duration::from_millis(1_500);
 
 /// Requests a second of the open loop: far less than is served.
-const STEADY: f64 = 1_000.0;
+const STEADY: f64 = 800.0;
 
-/// How often each way is measured, in turns: the least CPU is that of the calmest moment.
-const ROUNDS: usize = 3;
+/// How many pairs are measured.
+const PAIRS: usize = 5;
 
-/// The ways to trace: a name, and the sampler by the usual variables.
-const WAYS: [(&str, &str, &str); 3] = [
-    ("all traces", "parentbased_always_on", "1"),
-    ("10 %", "parentbased_traceidratio", "0.1"),
-    ("none", "always_off", "0"),
-];
+/// The systems that are measured.
+const PHASES: [Phase; 2] = [Phase::DATABASE_READS, Phase::WRITES];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
@@ -59,99 +63,135 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(node::run(&NodeArgs::from_arg_matches(&matches)?)?)
         }
         Some(first) if first == "measure" => {
+            let phase = arguments.next().and_then(|phase| phase.to_str()?.parse().ok()).ok_or("which phase?")?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let figures = runtime.block_on(measure())?;
-            println!(
-                "{} {} {} {} {}",
-                figures.rate, figures.cpu_micros, figures.spans, figures.start_millis, figures.memory
-            );
+            let figures = runtime.block_on(measure(phase))?;
+            println!("{}", figures.map(|figure| figure.to_string()).join(" "));
             Ok(())
         }
         _ => compare(),
     }
 }
 
-/// What one way of tracing gave.
+/// Whether traces are kept.
+#[derive(Clone, Copy, PartialEq)]
+enum Traces {
+    All,
+    None,
+}
+
+impl Traces {
+    /// The sampler that does so, as the usual variable has it.
+    fn sampler(self) -> &'static str {
+        match self {
+            Self::All => "parentbased_always_on",
+            Self::None => "always_off",
+        }
+    }
+}
+
+/// What one system gave.
 #[derive(Clone, Copy)]
 struct Figures {
-    /// Most requests per second.
-    rate: f64,
-    /// CPU of the service for a request at the steady rate, in microseconds.
-    cpu_micros: f64,
-    /// Spans of a request at the steady rate.
+    /// Processor time of the service at the steady rate, in seconds.
+    cpu: f64,
+    /// Requests answered at the steady rate.
+    requests: f64,
+    /// Spans that arrived of them.
     spans: f64,
-    /// From the start until all processes serve, in milliseconds.
+    /// Share of the parents of spans that never arrived.
+    lost: f64,
+    /// Most requests a second.
+    rate: f64,
+    /// From the start until the front answers, the first contents stored, in milliseconds.
     start_millis: f64,
-    /// Resident memory of all processes, in megabytes.
+    /// Resident memory of all processes after the steady load, in megabytes.
     memory: f64,
 }
 
-/// Measures the ways in turns and prints the best of each.
+impl Figures {
+    /// Processor time of a request, in microseconds.
+    fn micros(&self) -> f64 {
+        self.cpu * 1e6 / self.requests
+    }
+}
+
+/// Measures the systems in pairs and prints a row for each.
 fn compare() -> Result<(), Box<dyn Error>> {
-    let mut best: [Option<Figures>; WAYS.len()] = [None; WAYS.len()];
-    for _ in 0..ROUNDS {
-        for ((_, sampler, argument), best) in WAYS.iter().zip(&mut best) {
-            let figures = measured_apart(sampler, argument)?;
-            *best = Some(best.map_or(figures, |other| figures.better_of(&other)));
-        }
-    }
     println!(
-        "| traces kept | most requests/s | CPU a request at {STEADY}/s | spans a request | ready after | memory |"
+        "| phase | CPU a request, no traces | all traces | spans a request | lost | us of CPU a span | \
+         most requests/s, no traces | all traces | start | memory |"
     );
-    println!("|---|---|---|---|---|---|");
-    for ((name, ..), figures) in WAYS.iter().zip(&best) {
-        let Some(Figures { rate, cpu_micros, spans, start_millis, memory }) = figures else { continue };
-        println!("| {name} | {rate:.0} | {cpu_micros:.0} us | {spans:.1} | {start_millis:.0} ms | {memory:.0} MB |");
-    }
-    if let [Some(with), .., Some(without)] = &best {
-        println!(
-            "\nall traces cost {:.1} us of CPU a span more than none, exports and noise included",
-            (with.cpu_micros - without.cpu_micros) / with.spans
-        );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for phase in PHASES {
+        let mut pairs = Vec::new();
+        for number in 0..PAIRS {
+            let first = if number % 2 == 0 { Traces::All } else { Traces::None };
+            let second = if first == Traces::All { Traces::None } else { Traces::All };
+            let (one, other) = (measured_apart(phase, first)?, measured_apart(phase, second)?);
+            pairs.push(if first == Traces::All { (one, other) } else { (other, one) });
+        }
+        println!("{}", row(phase, &pairs));
     }
     Ok(())
 }
 
-/// Measures one way in a process of its own, which gives its sampler to its nodes.
-fn measured_apart(sampler: &str, argument: &str) -> Result<Figures, Box<dyn Error>> {
+/// Returns the row of a phase, from pairs with all traces and with none: medians, and where it says so the range.
+fn row(phase: Phase, pairs: &[(Figures, Figures)]) -> String {
+    let of = |figure: fn(&(Figures, Figures)) -> f64| {
+        let mut sorted: Vec<f64> = pairs.iter().map(figure).collect();
+        sorted.sort_by(f64::total_cmp);
+        (sorted[sorted.len() / 2], sorted[0], sorted[sorted.len() - 1])
+    };
+    let (without, ..) = of(|(_, none)| none.micros());
+    let (with, ..) = of(|(all, _)| all.micros());
+    let (spans, ..) = of(|(all, _)| all.spans / all.requests);
+    let (.., lost) = of(|(all, _)| all.lost);
+    let (span, least, most) = of(|(all, none)| (all.micros() - none.micros()) / (all.spans / all.requests));
+    let (rate_without, ..) = of(|(_, none)| none.rate);
+    let (rate_with, ..) = of(|(all, _)| all.rate);
+    let (start, ..) = of(|(all, _)| all.start_millis);
+    let (memory, ..) = of(|(all, _)| all.memory);
+    format!(
+        "| {phase} | {without:.0} us | {with:.0} us | {spans:.1} | {:.2} % | {span:.1} ({least:.1} to {most:.1}) | \
+         {rate_without:.0} | {rate_with:.0} | {start:.0} ms | {memory:.0} MB |",
+        lost * 100.0
+    )
+}
+
+/// Measures one system in a process of its own, which gives its sampler to its nodes.
+fn measured_apart(phase: Phase, traces: Traces) -> Result<Figures, Box<dyn Error>> {
     let output = Command::new(std::env::current_exe()?)
-        .arg("measure")
-        .env("OTEL_TRACES_SAMPLER", sampler)
-        .env("OTEL_TRACES_SAMPLER_ARG", argument)
+        .args(["measure", &phase.to_string()])
+        .env("OTEL_TRACES_SAMPLER", traces.sampler())
         .stderr(std::process::Stdio::inherit())
         .output()?;
     let text = String::from_utf8(output.stdout)?;
     let figures: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    let &[rate, cpu_micros, spans, start_millis, memory] = &figures[..] else {
-        return Err(format!("{sampler} could not be measured").into());
+    let &[cpu, requests, spans, lost, rate, start_millis, memory] = &figures[..] else {
+        return Err(format!("phase {phase} could not be measured").into());
     };
-    Ok(Figures { rate, cpu_micros, spans, start_millis, memory })
+    eprintln!(
+        "phase {phase}, {}: {cpu:.2} s of CPU, {requests} requests, {spans} spans, {:.2} % lost, {rate:.0}/s at most",
+        traces.sampler(),
+        lost * 100.0
+    );
+    Ok(Figures { cpu, requests, spans, lost, rate, start_millis, memory })
 }
 
-impl Figures {
-    /// The better of each figure.
-    fn better_of(&self, other: &Self) -> Self {
-        Self {
-            rate: self.rate.max(other.rate),
-            cpu_micros: self.cpu_micros.min(other.cpu_micros),
-            spans: self.spans.max(other.spans),
-            start_millis: self.start_millis.min(other.start_millis),
-            memory: self.memory.max(other.memory),
-        }
-    }
-}
-
-async fn measure() -> Result<Figures, Box<dyn Error>> {
+/// Measures the system of a phase and returns the fields of its [`Figures`] in their order.
+async fn measure(phase: Phase) -> Result<[f64; 7], Box<dyn Error>> {
     let (sink, endpoint) = Sink::start()?;
-    let mut options =
-        DemoOptions::new(vec![std::env::current_exe()?.into(), OsString::from("node")], Phase::DATABASE_READS);
+    let mut options = DemoOptions::new(vec![std::env::current_exe()?.into(), OsString::from("node")], phase);
     options.otlp_endpoint = endpoint;
     options.settings.governed = false;
+    options.settings.autoscaled = false;
+    options.settings.most_requests_per_second = None;
     let began = Instant::now();
     let demo = Demo::start(options).await?;
     let start_millis = began.elapsed().as_secs_f64() * 1e3;
 
-    let usual = LoadPlan::of(Phase::DATABASE_READS);
+    let usual = LoadPlan::of(phase);
     let closed = LoadPlan { closed: Some(ClosedLoop { clients: CLIENTS, think: Duration::ZERO }), ..usual.clone() };
     let steady = LoadPlan { rate: STEADY, ..usual };
     let load = |plan: &LoadPlan, duration| {
@@ -159,20 +199,22 @@ async fn measure() -> Result<Figures, Box<dyn Error>> {
         options.duration = Some(duration);
         load::run(options, std::future::pending())
     };
-    load(&closed, WARM_UP).await;
-    let report = load(&closed, MEASURED).await;
-    let rate = report.counts.ok as f64 / report.elapsed.as_secs_f64();
-
-    // What the closed loop left to be sent is not the steady load's.
     load(&steady, WARM_UP).await;
+    tokio::time::sleep(SETTLING).await;
     let pids: Vec<u32> = demo.nodes().iter().map(|node| node.pid).collect();
-    let (cpu, spans) = (cpu_seconds(&pids)?, sink.0.load(Ordering::Relaxed));
-    let report = load(&steady, MEASURED).await;
-    let (cpu, spans) = (cpu_seconds(&pids)? - cpu, sink.0.load(Ordering::Relaxed) - spans);
+    let (cpu, (before, _)) = (cpu_seconds(&pids)?, sink.so_far());
+    let report = load(&steady, STEADILY).await;
+    // What the load left to be sent is of it.
+    tokio::time::sleep(SETTLING).await;
+    let cpu = cpu_seconds(&pids)? - cpu;
+    let (spans, lost) = sink.so_far();
+    let spans = spans - before;
     let memory = resident_bytes(&pids)? / 1e6;
+
+    let most = load(&closed, AT_MOST).await;
+    let rate = most.counts.ok as f64 / most.sending.as_secs_f64();
     demo.stop().await?;
-    let requests = report.counts.ok as f64;
-    Ok(Figures { rate, cpu_micros: cpu * 1e6 / requests, spans: spans as f64 / requests, start_millis, memory })
+    Ok([cpu, report.counts.ok as f64, spans as f64, lost, rate, start_millis, memory])
 }
 
 /// CPU time that processes have used, in seconds.
@@ -199,11 +241,36 @@ fn resident_bytes(pids: &[u32]) -> Result<f64, Box<dyn Error>> {
     Ok(pages * rustix::param::page_size() as f64)
 }
 
-/// An OTLP receiver that counts spans.
+/// The spans that were received, by their ids, and the parents that they name.
+#[derive(Default)]
+struct Seen {
+    spans: HashSet<Vec<u8>>,
+    parents: HashSet<Vec<u8>>,
+}
+
+impl Seen {
+    /// The share of the named parents that did not come.
+    fn lost(&self) -> f64 {
+        let missing = self.parents.difference(&self.spans).count();
+        if missing == 0 { 0.0 } else { missing as f64 / self.parents.len() as f64 }
+    }
+}
+
+/// An OTLP receiver that keeps who is whose child.
 #[derive(Clone, Default)]
-struct Sink(Arc<AtomicU64>);
+struct Sink(Arc<Mutex<Seen>>);
 
 impl Sink {
+    /// How many spans arrived, and the share of the named parents that did not.
+    fn so_far(&self) -> (usize, f64) {
+        let seen = self.seen();
+        (seen.spans.len(), seen.lost())
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn start() -> Result<(Self, String), Box<dyn Error>> {
         let sink = Self::default();
         let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into())?;
@@ -223,9 +290,14 @@ impl TraceService for Sink {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let groups = request.into_inner().resource_spans;
-        let spans: usize = groups.iter().flat_map(|group| &group.scope_spans).map(|scoped| scoped.spans.len()).sum();
-        self.0.fetch_add(spans as u64, Ordering::Relaxed);
+        let groups = request.into_inner().resource_spans.into_iter().flat_map(|group| group.scope_spans);
+        let mut seen = self.seen();
+        for span in groups.flat_map(|scoped| scoped.spans) {
+            seen.spans.insert(span.span_id);
+            if !span.parent_span_id.is_empty() {
+                seen.parents.insert(span.parent_span_id);
+            }
+        }
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }

@@ -2,13 +2,13 @@
 
 pub(crate) mod cache;
 pub(crate) mod database;
-mod fleet;
 pub(crate) mod link;
 pub(crate) mod objects;
 pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod ratings;
 pub(crate) mod replicas;
+mod role_clients;
 
 use std::future::Future;
 use std::time::Duration;

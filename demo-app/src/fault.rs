@@ -187,6 +187,22 @@ impl Fault {
         Some(Truth { tier: tier.to_owned(), class: self.name(), phase: phases.to_vec() })
     }
 
+    /// How long after its begin it is true that this is wrong: a disk that is being filled is not full yet.
+    pub fn true_after(self, intensity: Intensity) -> Duration {
+        let took = |effect: &Effect| match *effect {
+            Effect::FillDisk { within } => within,
+            _ => Duration::ZERO,
+        };
+        self.effects(intensity).iter().map(took).max().unwrap_or_default()
+    }
+
+    /// Says why a system of a phase cannot play it, and after the words of `hint`, which phase's can; `None` where
+    /// it can.
+    pub(crate) fn misfit(self, phase: Phase, hint: &str) -> Option<String> {
+        let (name, usual) = (self.name(), self.usual_phase());
+        (!self.fits(phase)).then(|| format!("phase {phase} has nothing for {name} to go wrong in; {hint}{usual}"))
+    }
+
     /// Whether a system of a phase has what the fault changes.
     pub fn fits(self, phase: Phase) -> bool {
         self.effects(Intensity::Medium).iter().all(|effect| effect.fits(phase))

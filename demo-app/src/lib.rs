@@ -37,6 +37,7 @@ pub mod sim;
 mod store;
 mod telemetry;
 mod topology;
+mod waiting;
 mod wire;
 
 pub use backends::{Backends, Servers, ServersError};

@@ -17,12 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use client::Client;
 pub(crate) use client::Outcome;
-pub use plan::{ClosedLoop, Curve, Dial, LoadPlan, READS_PER_USER};
+pub(crate) use plan::taken_payload;
+pub use plan::{ClosedLoop, Curve, Dial, LoadPlan, PAYLOAD_BYTES, READS_PER_USER};
 pub use report::{Latencies, LoadCounts, LoadReport, LoopKind};
 pub(crate) use schedule::{ASSETS, shares};
 pub use schedule::{Action, Planned, Schedule};
@@ -84,6 +85,8 @@ pub async fn run(options: LoadOptions, shutdown: impl Future<Output = ()>) -> Lo
     if let Some(closed) = options.plan.closed {
         report.loop_kind = LoopKind::Closed;
         closed::run(&options, closed, start, end, shutdown, &mut report).await;
+        let asked = start.elapsed();
+        report.sending = options.duration.map_or(asked, |duration| asked.min(duration));
     } else {
         open(&options, start, end, shutdown, &mut report).await;
     }
@@ -99,9 +102,26 @@ async fn open(
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
     report: &mut LoadReport,
 ) {
+    let mut requests = JoinSet::new();
+    let until = send_all(options, start, end, shutdown.as_mut(), &mut requests, report).await;
+    report.sending = start.elapsed();
+    match until {
+        Until::Due => drain(&mut requests, shutdown, report).await,
+        Until::Shutdown => requests.shutdown().await,
+    }
+}
+
+/// Sends what the schedule has up to the end.
+async fn send_all(
+    options: &LoadOptions,
+    start: Instant,
+    end: Option<Instant>,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    requests: &mut Requests,
+    report: &mut LoadReport,
+) -> Until {
     let mut schedule = Schedule::new(options.plan.clone(), options.seed);
     let client = Arc::new(Client::new(options));
-    let mut requests = JoinSet::new();
     loop {
         let dial = *options.dial.borrow();
         let Some(Planned { at, action, session }) = schedule.next(dial) else { break };
@@ -109,9 +129,8 @@ async fn open(
         if end.is_some_and(|end| due >= end) {
             break;
         }
-        if let Until::Shutdown = wait(due, shutdown.as_mut(), &mut requests, report).await {
-            requests.shutdown().await;
-            return;
+        if let Until::Shutdown = wait(due, shutdown.as_mut(), requests, report).await {
+            return Until::Shutdown;
         }
         report.sent(requests.len() as u64 + 1);
         if requests.len() as u64 >= MAX_IN_FLIGHT {
@@ -122,16 +141,16 @@ async fn open(
         }
         options.show(report);
     }
-    if let Some(end) = end
-        && let Until::Shutdown = wait(end, shutdown.as_mut(), &mut requests, report).await
-    {
-        requests.shutdown().await;
-        return;
+    match end {
+        Some(end) => wait(end, shutdown, requests, report).await,
+        None => Until::Due,
     }
-    drain(&mut requests, shutdown, report).await;
 }
 
-type Requests = JoinSet<(Action, Outcome, Duration)>;
+/// A request that ended, how, and how long after it was due.
+type Answered = (Action, Outcome, Duration);
+
+type Requests = JoinSet<Answered>;
 
 /// What was waited for came, or a shutdown did.
 enum Until {
@@ -139,22 +158,31 @@ enum Until {
     Shutdown,
 }
 
-/// Waits for the time of the next request, and meanwhile records those that are answered.
+/// Waits for the time of the next request, and meanwhile records those that are answered. Also those that
+/// were answered before a time that is already over: a generator that is behind must not take them for open.
 async fn wait(
     due: Instant,
     mut shutdown: Pin<&mut impl Future<Output = ()>>,
     requests: &mut Requests,
     report: &mut LoadReport,
 ) -> Until {
+    while let Some(answered) = requests.try_join_next() {
+        record(&answered, report);
+    }
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => return Until::Shutdown,
             () = tokio::time::sleep_until(due) => return Until::Due,
-            Some(Ok((action, outcome, latency))) = requests.join_next() => {
-                report.record(action, outcome, latency);
-            }
+            Some(answered) = requests.join_next() => record(&answered, report),
         }
+    }
+}
+
+/// Records a request that ended; one whose task ended otherwise was given up with the load.
+fn record(answered: &Result<Answered, JoinError>, report: &mut LoadReport) {
+    if let &Ok((action, outcome, latency)) = answered {
+        report.record(action, outcome, latency);
     }
 }
 
@@ -164,8 +192,7 @@ async fn drain(requests: &mut Requests, mut shutdown: Pin<&mut impl Future<Outpu
         tokio::select! {
             biased;
             answered = requests.join_next() => match answered {
-                Some(Ok((action, outcome, latency))) => report.record(action, outcome, latency),
-                Some(Err(_)) => {}
+                Some(answered) => record(&answered, report),
                 None => return,
             },
             () = &mut shutdown => return,

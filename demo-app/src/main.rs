@@ -60,7 +60,8 @@ struct RunArgs {
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "http://127.0.0.1:4317")]
     otlp_endpoint: String,
     /// Uses real servers of PostgreSQL and Redis: a file says where they listen, or else the environment,
-    /// in the variables that `stack.sh env` prints.
+    /// in the variables that `stack.sh env` prints. It EMPTIES them: the tables `user_content` and `session`
+    /// and database 0 of each Redis. So servers that are not marked as the demo's are refused.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-",
         value_parser = servers)]
     real: Option<Servers>,
@@ -128,6 +129,9 @@ async fn run(args: RunArgs) -> Result<()> {
         played.map_err(|error| failed(&error)).suggestion("run again; if it ends again, report the lines above")?;
     if let Some(report) = report {
         tell(&report.to_string());
+    }
+    for line in last.borrow().iter() {
+        tell(&format!("{line}\n"));
     }
     written
 }

@@ -131,7 +131,7 @@ pub(crate) enum Control {
     WireDelay { to: Role, by: Duration },
     /// Any node that begins traces: share of them that is kept; 1 for all.
     Sample { share: f64 },
-    /// Standby: takes over for the primary.
+    /// Standby: takes over for the primary; done when it leads.
     Promote,
 }
 
@@ -231,8 +231,11 @@ pub(crate) struct Started {
     pub(crate) turn: Turn,
 }
 
-/// Turns something in a role; the error says why it cannot be turned.
-pub(crate) type Turn = Box<dyn Fn(Control) -> Result<(), String> + Send>;
+/// Turns something in a role.
+pub(crate) type Turn = Box<dyn Fn(Control) -> Turning + Send>;
+
+/// Is over when something has been turned; the error says why it cannot be.
+pub(crate) type Turning = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 impl Started {
     /// A role in which nothing of its own can be turned.
@@ -240,10 +243,18 @@ impl Started {
         Self::turned(serving, |control| Err(unknown(&control)))
     }
 
-    /// A role with things of its own that can be turned.
+    /// A role with things of its own that can be turned at once.
     pub(crate) fn turned(
         serving: impl Future<Output = ()> + Send + 'static,
         turn: impl Fn(Control) -> Result<(), String> + Send + 'static,
+    ) -> Self {
+        Self::turned_in_time(serving, move |control| Box::pin(std::future::ready(turn(control))))
+    }
+
+    /// A role with things of its own whose turning takes time.
+    pub(crate) fn turned_in_time(
+        serving: impl Future<Output = ()> + Send + 'static,
+        turn: impl Fn(Control) -> Turning + Send + 'static,
     ) -> Self {
         Self { serving: Box::pin(serving), turn: Box::new(turn) }
     }
@@ -307,6 +318,7 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
     // What a sidecar needs for itself is not what its server needs.
     if telemetry.is_some() && server.is_none() {
         process_metrics::measure(settings.memory_limit_bytes);
+        tokio::spawn(process::keep_within(settings.memory_limit_bytes));
         workers::measure(&servers);
     }
     let process = Process::new(Arc::clone(&servers), wires.clone(), settings.memory_limit_bytes, sampling);
@@ -364,7 +376,7 @@ async fn obey(parent: &mut Parent, running: &mut Running, told: &watch::Sender<P
                 told.send_replace(peers);
                 report(&Report::Done);
             }
-            Heard::Order(Order::Control(control)) => report(&running.turn(control)),
+            Heard::Order(Order::Control(control)) => report(&running.turn(control).await),
             Heard::Order(Order::Load) => report(&Report::Load { busy: running.process.servers.busy_share() }),
             other => report(&Report::Failed { why: format!("{other:?} is no order") }),
         }
@@ -380,8 +392,12 @@ struct Running {
 
 impl Running {
     /// Turns what every process has, or else what the role has.
-    fn turn(&self, control: Control) -> Report {
-        let turned = self.process.turn(control).and_then(|left| left.map_or(Ok(()), |control| (self.turn)(control)));
+    async fn turn(&self, control: Control) -> Report {
+        let turned = match self.process.turn(control) {
+            Ok(Some(control)) => (self.turn)(control).await,
+            Ok(None) => Ok(()),
+            Err(why) => Err(why),
+        };
         match turned {
             Ok(()) => Report::Done,
             Err(why) => Report::Failed { why },

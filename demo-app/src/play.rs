@@ -35,7 +35,8 @@ struct LoadArgs {
     /// Requests per second; 0 for no load [default: by the phase, 20 to 80].
     #[arg(long, value_parser = words::rate, allow_negative_numbers = true)]
     rate: Option<f64>,
-    /// So many users' worth of requests: 0.004 reads a second each, and the writes that go with them.
+    /// So many users' worth of requests: 0.004 reads of contents a second each, and the writes and static
+    /// assets that go with them.
     #[arg(long, value_parser = words::positive, conflicts_with = "rate")]
     users: Option<f64>,
     /// With --users: one request of the demo stands for so many.
@@ -54,8 +55,8 @@ struct LoadArgs {
     /// Reads per write.
     #[arg(long, value_parser = words::positive)]
     reads_per_write: Option<f64>,
-    /// How many bytes a payload has.
-    #[arg(long, value_name = "BYTES")]
+    /// How many bytes a payload has, 1 to 250000 [default: 1000].
+    #[arg(long, value_name = "BYTES", value_parser = words::payload_bytes)]
     payload_bytes: Option<usize>,
     /// How long to run, such as 30s or 5m [default: until you stop it].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -105,21 +106,25 @@ impl PlayArgs {
     /// Returns what the flags ask for.
     ///
     /// # Errors
-    /// A fault that the phase has nothing for; the text says which phase has.
+    /// A fault that the phase has nothing for, or that would begin when all is over; the text says what to try.
     pub fn play(&self) -> Result<Play, String> {
         let SystemArgs { phase, no_governor, fault, intensity, fault_after, fault_for } = self.system;
         let phase = phase.or(fault.map(Fault::usual_phase)).unwrap_or(Phase::WRITES);
-        if let Some(fault) = fault.filter(|fault| !fault.fits(phase)) {
-            let (name, usual) = (fault.name(), fault.usual_phase());
-            return Err(format!("phase {phase} has nothing for {name} to go wrong in; try --phase {usual}"));
+        if let Some(why) = fault.and_then(|fault| fault.misfit(phase, "try --phase ")) {
+            return Err(why);
+        }
+        let (after, lasting) = (fault_after.unwrap_or(USUAL_TIME), fault_for.unwrap_or(USUAL_TIME));
+        if let Some((fault, duration)) = fault.zip(self.load.duration).filter(|&(_, duration)| duration <= after) {
+            let words = humantime::format_duration;
+            return Err(format!(
+                "{} would begin after {}, and all is over after {}; try a shorter --fault-after or a longer --duration",
+                fault.name(),
+                words(after),
+                words(duration)
+            ));
         }
         let faults = fault.map(|fault| ScenarioFault {
-            plan: FaultPlan {
-                fault,
-                intensity: intensity.unwrap_or_default(),
-                after: fault_after.unwrap_or(USUAL_TIME),
-                lasting: fault_for.unwrap_or(USUAL_TIME),
-            },
+            plan: FaultPlan { fault, intensity: intensity.unwrap_or_default(), after, lasting },
             truth: fault.truth(phase),
         });
         let scenario = Scenario {

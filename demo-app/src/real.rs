@@ -47,8 +47,13 @@ impl Session {
     }
 }
 
-/// Makes the real servers as good as new: the tables are there, and nothing is in them or in the caches.
+/// Makes the real servers as good as new: the tables are there, and nothing is in them or in the caches. Where
+/// one of them is not marked as the demo's, the error says so and nothing is changed.
 pub(crate) async fn empty(servers: &Servers) -> Result<(), String> {
+    sql::marked(servers).await?;
+    for &address in &servers.caches {
+        commands::marked(address).await?;
+    }
     sql::empty(servers).await?;
     for &address in &servers.caches {
         commands::empty(address).await?;

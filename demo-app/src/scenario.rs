@@ -23,7 +23,8 @@
 //! The truth of a fault is what [`Fault::truth`] says of its class, unless the file says otherwise under
 //! the fault's `truth`.
 
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,14 @@ pub struct TruthLine {
     pub ended_unix_nanos: u64,
 }
 
+impl fmt::Display for TruthLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |nanos| humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(nanos));
+        let class = self.class.as_deref().unwrap_or("nothing");
+        write!(f, "{class} was wrong from {} to {}", at(self.began_unix_nanos), at(self.ended_unix_nanos))
+    }
+}
+
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,19 +160,15 @@ impl Scenario {
         let load = over(&LoadPlan::of(file.phase), file.load, "load")?;
         let mut faults = Vec::new();
         for FileFault { fault, intensity, at, lasting, truth } in file.fault {
-            if !fault.fits(file.phase) {
-                return Err(format!(
-                    "phase {} has nothing for {} to go wrong in; try phase = {}",
-                    file.phase,
-                    fault.name(),
-                    fault.usual_phase()
-                ));
+            if let Some(why) = fault.misfit(file.phase, "try phase = ") {
+                return Err(why);
             }
-            if at + lasting > file.duration {
+            let over = at.saturating_add(lasting);
+            if over > file.duration {
                 return Err(format!(
                     "{} ends after the scenario does; make its duration at least {}",
                     fault.name(),
-                    humantime::format_duration(at + lasting)
+                    humantime::format_duration(over)
                 ));
             }
             let plan = FaultPlan { fault, intensity, after: at, lasting };
@@ -204,9 +209,12 @@ fn over<T: Serialize + serde::de::DeserializeOwned>(usual: &T, changes: toml::Ta
 }
 
 impl ScenarioFault {
-    /// Returns the line of truth of a fault that was played from `began` to `ended`.
-    pub fn line(&self, scenario: &str, began_unix_nanos: u64, ended_unix_nanos: u64) -> TruthLine {
-        TruthLine {
+    /// Returns the line of truth of a fault that was played from `began` to `ended`; `None` where it ended before
+    /// what it says was true.
+    pub fn line(&self, scenario: &str, began_unix_nanos: u64, ended_unix_nanos: u64) -> Option<TruthLine> {
+        let true_after = self.plan.fault.true_after(self.plan.intensity);
+        let began_unix_nanos = began_unix_nanos + true_after.as_nanos() as u64;
+        (began_unix_nanos <= ended_unix_nanos).then(|| TruthLine {
             scenario: scenario.to_owned(),
             class: self.truth.as_ref().map(|truth| truth.class.clone()),
             tier: self.truth.as_ref().map(|truth| truth.tier.clone()),
@@ -214,7 +222,7 @@ impl ScenarioFault {
             intensity: self.plan.intensity,
             began_unix_nanos,
             ended_unix_nanos,
-        }
+        })
     }
 }
 
@@ -266,6 +274,19 @@ mod tests {
         assert!(why("worker-loss", "flood").contains("flood"));
         assert!(why("reads_per_write", "reads_per_wrote").contains("reads_per_wrote"));
         assert!(why("\"20s\"", "\"20\"").contains("no duration"));
+    }
+
+    #[test]
+    fn the_truth_of_a_full_disk_begins_when_it_is_full() {
+        let minute = Duration::from_mins(1);
+        let lines = |fault: Fault, lasted: u64| {
+            let scenario = Scenario::of(fault, Intensity::Medium, minute, minute, minute);
+            scenario.faults[0].line("short", 1_000_000_000, 1_000_000_000 + lasted * 1_000_000_000)
+        };
+        let full = lines(Fault::DiskFull, 50).unwrap();
+        assert_eq!((full.began_unix_nanos, full.ended_unix_nanos), (16_000_000_000, 51_000_000_000));
+        assert_eq!(lines(Fault::DiskFull, 14), None, "it never was full");
+        assert_eq!(lines(Fault::CacheFlush, 14).unwrap().began_unix_nanos, 1_000_000_000);
     }
 
     #[test]

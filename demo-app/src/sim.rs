@@ -151,7 +151,7 @@ impl Simulation {
     /// Returns what came of the load so far.
     pub fn report(&self) -> LoadReport {
         let elapsed = self.world.ground.clock.now().min(self.end);
-        LoadReport { elapsed, ..self.load.report.borrow().clone() }
+        LoadReport { elapsed, sending: elapsed, ..self.load.report.borrow().clone() }
     }
 
     /// Returns the truth of the faults that have ended.
@@ -192,5 +192,5 @@ async fn play(world: Rc<World>, scenario: String, fault: ScenarioFault, truth: R
     let put_back: Vec<_> = effects.iter().map(|effect| effects::begin(&world, effect)).collect();
     world.ground.clock.sleep(plan.lasting).await;
     put_back.into_iter().rev().for_each(|put_back| put_back());
-    truth.borrow_mut().push(fault.line(&scenario, began, world.ground.unix_nanos()));
+    truth.borrow_mut().extend(fault.line(&scenario, began, world.ground.unix_nanos()));
 }

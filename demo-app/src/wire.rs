@@ -77,6 +77,17 @@ pub(crate) async fn connect(wires: &Wires, role: Role, address: std::net::Socket
     Ok(Late::new(stream, wires.clone(), role))
 }
 
+/// Waits for the next connection to `listener`.
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // Accept fails when this process is out of descriptors: the next one may succeed.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+        }
+    }
+}
+
 /// Answers requests on every connection to `listener`, for as long as it is polled.
 pub(crate) async fn serve<Q, R, F, Fut>(listener: TcpListener, answer: F)
 where
@@ -86,11 +97,7 @@ where
     Fut: Future<Output = Result<R, String>> + Send,
 {
     loop {
-        // Accept fails when this process is out of descriptors: the next one may succeed.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            continue;
-        };
+        let stream = accept(&listener).await;
         let answer = answer.clone();
         tokio::spawn(async move {
             // A connection that breaks is the caller's to report.

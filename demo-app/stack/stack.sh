@@ -91,10 +91,17 @@ runs() {
     kill -0 "$1" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null
 }
 
-# The process of a server, if it runs.
+# The process of a server, if it runs. A file that was left behind may name a process of somebody else: each
+# server works in its own folder, so a process that does not is none of ours.
 pid_of() {
     local pid
-    pid=$(head -1 "$(pid_file "$1")" 2>/dev/null) && [ -n "$pid" ] && runs "$pid" && echo "$pid"
+    pid=$(head -1 "$(pid_file "$1")" 2>/dev/null) && [ -n "$pid" ] && runs "$pid" &&
+        [ "/proc/$pid/cwd" -ef "$folder/$1" ] && echo "$pid"
+}
+
+# Whether the folder is one that start made. What else is in the way is never written to nor removed.
+is_ours() {
+    [ -s "$folder/port" ]
 }
 
 is_free() {
@@ -104,7 +111,7 @@ is_free() {
 # Decides once which ports are taken, below those that the kernel hands out by itself.
 choose_ports() {
     local first=${TIERTOP_STACK_PORT:-} offset
-    [ ! -s "$folder/port" ] || return 0
+    ! is_ours || return 0
     while [ -z "$first" ]; do
         first=$((20000 + RANDOM % 12000))
         for offset in "${!servers[@]}"; do
@@ -132,7 +139,7 @@ wait_for() {
     fail "$what did not come up; see the logs in $folder"
 }
 
-# Data is thrown away with the folder, so nothing waits for a disk.
+# Data is thrown away with the folder, so nothing waits for a disk. The last line lets the demo empty it.
 database_settings() {
     cat <<SETTINGS
 listen_addresses = '127.0.0.1'
@@ -150,6 +157,7 @@ wal_receiver_status_interval = 1s
 fsync = off
 full_page_writes = off
 max_wal_size = 1GB
+tiertop.demo = on
 SETTINGS
 }
 
@@ -184,12 +192,13 @@ all_stream() {
     [ "$(sql primary "select count(*) from pg_stat_replication where state = 'streaming'")" = "${#followers[@]}" ]
 }
 
+# The name of the dump, which is never written, lets the demo empty the cache.
 start_cache() {
     [ -z "$(pid_of "$1")" ] || return 0
     run mkdir -p "$folder/$1"
     run redis-server --bind 127.0.0.1 --port "$(port_of "$1")" --dir "$folder/$1" --pidfile "$(pid_file "$1")" \
         --logfile "$folder/$1/redis.log" --daemonize yes --save '' --appendonly no \
-        --maxmemory 64mb --maxmemory-policy allkeys-lru >/dev/null
+        --maxmemory 64mb --maxmemory-policy allkeys-lru --dbfilename tiertop_demo.rdb >/dev/null
     wait_for "$1" redis-cli -h 127.0.0.1 -p "$(port_of "$1")" ping
 }
 
@@ -200,6 +209,8 @@ start() {
     if [ ! -e "$folder" ]; then
         mkdir -m 700 "$folder"
         chown "$owner" "$folder"
+    elif ! is_ours && [ -n "$(ls -A "$folder")" ]; then
+        fail "$folder holds something else; name another folder by TIERTOP_STACK_DIR"
     fi
     choose_ports
     for name in "${databases[@]}"; do start_database "$name"; done
@@ -283,7 +294,9 @@ case ${1:-help} in
     measure) measure ;;
     stop) stop ;;
     wipe)
-        [ ! -e "$folder/port" ] || stop
+        [ -e "$folder" ] || exit 0
+        is_ours || fail "$folder is none that start made; nothing is removed"
+        stop
         rm -rf "$folder"
         ;;
     *)

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::clients::fleet::Fleet;
 use crate::clients::pool::Pool;
+use crate::clients::role_clients::RoleClients;
 use crate::clients::{Network, traced};
 use crate::store::cache::{Reply, Request};
 use crate::store::lock;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_secs(1);
 
 pub(crate) struct CacheClient {
-    nodes: Fleet<Node>,
+    nodes: RoleClients<Node>,
     metrics: DatabaseClient,
 }
 
@@ -43,7 +43,7 @@ struct Node {
 impl CacheClient {
     pub(crate) fn new(network: &Network) -> Self {
         let pooled = network.clone();
-        let nodes = Fleet::new(Role::Cache, network.clone(), move |address, letter| {
+        let nodes = RoleClients::new(Role::Cache, network.clone(), move |address, letter| {
             let pool = Pool::new(Role::Cache, CONNECTIONS, pooled.clone())
                 .at(address)
                 .patient(PATIENCE)

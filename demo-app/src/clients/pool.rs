@@ -9,7 +9,7 @@
 //! and again.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use crate::node::PoolSqueeze;
 use crate::store::lock;
 use crate::telemetry::{instruments, spans};
 use crate::topology::Role;
+use crate::waiting::Waiting;
 use crate::wire::WireError;
 
 /// How tight the database pools of this process are, as it is turned.
@@ -54,7 +55,7 @@ struct Shared {
     /// How many of them a squeeze has taken away.
     gone: AtomicUsize,
     permits: Semaphore,
-    pending: AtomicI64,
+    pending: Waiting,
     idle: Mutex<Vec<(SocketAddr, Link)>>,
 }
 
@@ -83,7 +84,7 @@ impl Pool {
             size,
             gone: AtomicUsize::new(0),
             permits: Semaphore::new(size),
-            pending: AtomicI64::new(0),
+            pending: Waiting::default(),
             idle: Mutex::new(Vec::new()),
         });
         Self { role, at: None, network, patience: CALL_TIMEOUT, shared, metrics: None }
@@ -136,7 +137,7 @@ impl Pool {
     }
 
     async fn wait(&self) -> Result<SemaphorePermit<'_>, WireError> {
-        let _pending = Pending::enter(&self.shared.pending);
+        let _pending = self.shared.pending.enter();
         tokio::time::timeout(self.patience, self.shared.permits.acquire())
             .await
             .map_err(|_| WireError::Timeout)
@@ -177,22 +178,6 @@ impl Lease<'_> {
             Err(_) => idle.clear(),
         }
         result
-    }
-}
-
-/// Counts a waiting caller, also when it gives up.
-struct Pending<'a>(&'a AtomicI64);
-
-impl<'a> Pending<'a> {
-    fn enter(pending: &'a AtomicI64) -> Self {
-        pending.fetch_add(1, Ordering::Relaxed);
-        Self(pending)
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -262,7 +247,7 @@ fn measure(shared: &Arc<Shared>, name: &Arc<str>) {
             .build();
     };
     level("db.client.connection.max", "{connection}", |shared| shared.max() as i64);
-    level("db.client.connection.pending_requests", "{request}", |shared| shared.pending.load(Ordering::Relaxed));
+    level("db.client.connection.pending_requests", "{request}", |shared| shared.pending.count() as i64);
     let (shared, name) = (Arc::clone(shared), Arc::clone(name));
     meter
         .i64_observable_up_down_counter("db.client.connection.count")
@@ -300,10 +285,10 @@ mod tests {
         let waiting =
             std::future::poll_fn(|context| std::task::Poll::Ready(second.as_mut().poll(context).is_pending()));
         assert!(waiting.await);
-        assert_eq!(pool.shared.pending.load(Ordering::Relaxed), 1);
+        assert_eq!(pool.shared.pending.count(), 1);
         assert_eq!(first.call(&1).await.unwrap(), 1);
         assert_eq!(second.await.unwrap().call(&2).await.unwrap(), 2);
-        assert_eq!(pool.shared.pending.load(Ordering::Relaxed), 0);
+        assert_eq!(pool.shared.pending.count(), 0);
         assert_eq!(lock(&pool.shared.idle).len(), 1);
     }
 

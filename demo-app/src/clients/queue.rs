@@ -80,6 +80,12 @@ impl Queue {
         self.settle("nack", id, Request::Release { id }).await
     }
 
+    /// Keeps a received message from others for another visibility timeout. Makes no span, as receiving
+    /// makes none.
+    pub(crate) async fn extend(&self, id: i64) -> Result<(), WireError> {
+        self.pool.acquire().await?.call(&Request::Extend { id }).await.map(|_| ())
+    }
+
     async fn settle(&self, operation: &'static str, id: i64, request: Request) -> Result<(), WireError> {
         let lease = self.pool.acquire().await?;
         let span = spans::settle(operation, id, lease.address());

@@ -13,8 +13,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::clients::Network;
 use crate::clients::database::Database;
-use crate::clients::fleet::Fleet;
 use crate::clients::pool::{Pool, Squeeze};
+use crate::clients::role_clients::RoleClients;
 use crate::store::database::{Content, Reply, Request};
 use crate::store::lock;
 use crate::topology::Role;
@@ -25,7 +25,7 @@ const PACE: Duration = Duration::from_millis(500);
 
 /// The replicas, as the application reads from them.
 pub(crate) struct Replicas {
-    nodes: Fleet<Replica>,
+    nodes: RoleClients<Replica>,
     most_lag: Duration,
     turn: AtomicUsize,
 }
@@ -41,7 +41,7 @@ impl Replicas {
     /// Makes the client; its replicas are asked for their lag from now on.
     pub(crate) fn new(connections: usize, most_lag: Duration, network: &Network, squeeze: Squeeze) -> Self {
         let pooled = network.clone();
-        let nodes = Fleet::new(Role::Replica, network.clone(), move |address, letter| {
+        let nodes = RoleClients::new(Role::Replica, network.clone(), move |address, letter| {
             let database = Database::replica(connections, &pooled, squeeze.clone(), address, letter);
             let replica = Arc::new(Replica { database, behind: Mutex::new(None) });
             tokio::spawn(watch(Arc::clone(&replica), probe(address, &pooled)));

@@ -36,6 +36,7 @@ use crate::fault::{Fault, FaultPlan, Intensity};
 use crate::human;
 use crate::scenario::ScenarioFault;
 use crate::service::http::{self, Answer, json as answer};
+use crate::wire;
 
 /// Largest body of a request: a few lines.
 const MAX_BODY: usize = 4 << 10;
@@ -55,11 +56,9 @@ pub(super) async fn serve(listener: TcpListener, troubles: Arc<Troubles>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, Arc::clone(&troubles)))),
-                // Accept fails when this process is out of descriptors: the next one may succeed.
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            },
+            stream = wire::accept(&listener) => {
+                connections.spawn(serve_connection(stream, Arc::clone(&troubles)));
+            }
             Some(_) = connections.join_next() => {}
         }
     }
@@ -148,9 +147,7 @@ fn usual_time() -> Duration {
 async fn begin(troubles: &Arc<Troubles>, body: &Bytes) -> Result<Answer, Refusal> {
     let Wanted { fault, intensity, lasting } = understand(body)?;
     let phase = troubles.subject().fleet.options.phase;
-    if !fault.fits(phase) {
-        let (name, usual) = (fault.name(), fault.usual_phase());
-        let why = format!("phase {phase} has nothing for {name} to go wrong in; start the demo with --phase {usual}");
+    if let Some(why) = fault.misfit(phase, "start the demo with --phase ") {
         return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, &why));
     }
     let plan = FaultPlan { fault, intensity, after: Duration::ZERO, lasting };
@@ -159,7 +156,7 @@ async fn begin(troubles: &Arc<Troubles>, body: &Bytes) -> Result<Answer, Refusal
     Ok(answer(StatusCode::ACCEPTED, &json!({ "id": id })))
 }
 
-async fn end(troubles: &Troubles, id: &str) -> Result<Answer, Refusal> {
+async fn end(troubles: &Arc<Troubles>, id: &str) -> Result<Answer, Refusal> {
     let why = || format!("no fault {id} is active; GET /faults tells those that are");
     let known: u64 = id.parse().map_err(|_| refusal(StatusCode::NOT_FOUND, &why()))?;
     match troubles.end(known).await {
@@ -209,8 +206,59 @@ fn understand<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal>
 fn failed(error: &DemoError) -> Refusal {
     let status = match error {
         DemoError::Taken { .. } => StatusCode::CONFLICT,
-        DemoError::Unfit { .. } | DemoError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        DemoError::Unfit { .. } | DemoError::NotOnRealServers { .. } | DemoError::Refused { .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     refusal(status, &format!("failed to {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::backends::{Backends, Servers};
+    use crate::demo::DemoOptions;
+    use crate::demo::dials::Dials;
+    use crate::demo::fleet::Fleet;
+    use crate::topology::Phase;
+
+    /// Options of a demo on real servers, none of which is asked for anything.
+    fn on_real_servers() -> DemoOptions {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let servers = Servers {
+            primary: nowhere,
+            standby: nowhere,
+            replicas: vec![nowhere; 2],
+            caches: vec![nowhere],
+            database: "demo".to_owned(),
+            user: "demo".to_owned(),
+        };
+        DemoOptions { backends: Backends::Real(servers), ..DemoOptions::new(Vec::new(), Phase::WRITES) }
+    }
+
+    #[tokio::test]
+    async fn what_real_servers_cannot_have_is_refused_as_something_this_demo_cannot_do() {
+        let (ended, _ends) = mpsc::channel(1);
+        let fleet = Arc::new(Fleet::new(on_real_servers(), ended, watch::channel(None).0));
+        let troubles = Arc::new(Troubles::new(Subject { fleet, dials: Arc::new(Dials::new()) }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(serve(listener, troubles));
+
+        let body = r#"{"fault": "disk-full"}"#;
+        let head = format!(
+            "POST /faults HTTP/1.1\r\nhost: demo\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        client.write_all((head + body).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 422 ") && answer.contains("on real servers"), "{answer}");
+    }
 }

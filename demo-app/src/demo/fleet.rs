@@ -8,6 +8,7 @@
 //! turned as well. Changes of who is there go one at a time.
 
 mod change;
+mod failover;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

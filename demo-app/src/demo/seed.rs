@@ -26,10 +26,14 @@ use crate::store::{cache, database, objects};
 use crate::topology::{Peers, Role, Seat};
 use crate::wire::{WireError, Wires};
 
-/// How many contents go into one request.
+/// Most contents in one request.
 const BATCH: usize = 500;
 
-/// Longest wait for the replicas to have them all.
+/// Most bytes of payload in one request: half of the largest frame, since the cache's entries are JSON in JSON
+/// and have more than their payload.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Longest wait for the standby and the replicas to have them all.
 const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Stores the contents that there are from the start and returns their ids. The folder is the demo's.
@@ -63,12 +67,13 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
     let mut primary = connect_all(backends, peers, Role::Primary).await?.pop().ok_or(WireError::Unknown)?.1;
     let mut object_store = connect_all(backends, peers, Role::ObjectStore).await?.pop().ok_or(WireError::Unknown)?.1;
     let mut caches = connect_all(backends, peers, Role::Cache).await?;
-    let mut replicas = connect_all(backends, peers, Role::Replica).await?;
+    let mut followers = connect_all(backends, peers, Role::Standby).await?;
+    followers.extend(connect_all(backends, peers, Role::Replica).await?);
 
     let reads: Vec<f64> = shares(&options.load).iter().map(|share| share * options.load.rate).collect();
     // The third party has told nothing of these contents yet.
     let rating = peers.has(Role::External).then_some(Value::Null);
-    for batch in ids.chunks(BATCH) {
+    for batch in ids.chunks(batch(options.load.payload_bytes)) {
         let contents = contents(batch, options, url);
 
         let many = contents.iter().map(|(row, payload)| (key(row.id), payload.clone())).collect();
@@ -85,14 +90,19 @@ async fn fill_stores(ids: &[i64], options: &DemoOptions, peers: &Peers) -> Resul
 
     let written = position(&mut primary).await?;
     let caught_up = async {
-        for (_, replica) in &mut replicas {
-            while position(replica).await? < written {
+        for (_, follower) in &mut followers {
+            while position(follower).await? < written {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
         Ok(())
     };
     tokio::time::timeout(CATCH_UP, caught_up).await.map_err(|_| WireError::Timeout)?
+}
+
+/// Returns how many contents with payloads of a size go into one request.
+fn batch(payload_bytes: usize) -> usize {
+    (BATCH_BYTES / payload_bytes.max(1)).clamp(1, BATCH)
 }
 
 async fn connect_all(backends: &Backends, peers: &Peers, role: Role) -> Result<Vec<(SocketAddr, Link)>, WireError> {

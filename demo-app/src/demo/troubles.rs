@@ -2,12 +2,15 @@
 //!
 //! Effects begin together, and all of them are put back, also when they are cut short. Several troubles
 //! may last at once as long as they do not change the same thing.
+//!
+//! A change runs in a task of its own and holds the right to change things to its end. So whoever asked for it
+//! may go, as a client that hangs up does, and nothing is left half begun or half put back.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, oneshot, watch};
 
 use crate::demo::DemoError;
 use crate::demo::effects::{self, Begun, Subject, Thing};
@@ -20,8 +23,8 @@ use crate::store::lock;
 pub(super) struct Troubles {
     subject: Subject,
     active: Mutex<BTreeMap<u64, Trouble>>,
-    /// Held while a trouble begins or ends.
-    change: tokio::sync::Mutex<u64>,
+    /// The number of the latest trouble; held while one begins or ends.
+    change: Arc<tokio::sync::Mutex<u64>>,
     truth: watch::Sender<Vec<TruthLine>>,
 }
 
@@ -48,12 +51,7 @@ pub(super) struct ActiveFault {
 
 impl Troubles {
     pub(super) fn new(subject: Subject) -> Self {
-        Self {
-            subject,
-            active: Mutex::default(),
-            change: tokio::sync::Mutex::new(0),
-            truth: watch::Sender::new(Vec::new()),
-        }
+        Self { subject, active: Mutex::default(), change: Arc::default(), truth: watch::Sender::new(Vec::new()) }
     }
 
     /// What the troubles are done to.
@@ -62,7 +60,7 @@ impl Troubles {
     }
 
     /// Begins a fault, which then lasts until it is ended.
-    pub(super) async fn begin_fault(&self, fault: ScenarioFault) -> Result<u64, DemoError> {
+    pub(super) async fn begin_fault(self: &Arc<Self>, fault: ScenarioFault) -> Result<u64, DemoError> {
         let FaultPlan { fault: class, intensity, .. } = fault.plan;
         let effects = class.effects(intensity);
         self.begin(&effects, Some(fault)).await
@@ -71,10 +69,58 @@ impl Troubles {
     /// Begins some effects together.
     ///
     /// # Errors
-    /// Effects that the phase has nothing for, that cannot be had on real servers, that change what another trouble has changed, or that a node
-    /// refuses: then nothing has changed.
-    pub(super) async fn begin(&self, effects: &[Effect], fault: Option<ScenarioFault>) -> Result<u64, DemoError> {
-        let mut last_id = self.change.lock().await;
+    /// Effects that the phase has nothing for, that cannot be had on real servers, that change what another
+    /// trouble has changed, or that a node refuses: then nothing has changed.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        effects: &[Effect],
+        fault: Option<ScenarioFault>,
+    ) -> Result<u64, DemoError> {
+        let effects = effects.to_vec();
+        self.changed(|troubles, last_id| async move { troubles.begin_now(last_id, &effects, fault).await }).await
+    }
+
+    /// Ends a trouble and puts back what it changed; whether it was there.
+    pub(super) async fn end(self: &Arc<Self>, id: u64) -> Result<bool, DemoError> {
+        self.changed(|troubles, turn| async move {
+            let _turn = turn;
+            troubles.end_now(id).await
+        })
+        .await
+    }
+
+    /// Ends all troubles, the latest first; the error is the first of several.
+    pub(super) async fn end_all(self: &Arc<Self>) -> Result<(), DemoError> {
+        self.changed(|troubles, turn| async move {
+            let _turn = turn;
+            let ids: Vec<u64> = lock(&troubles.active).keys().rev().copied().collect();
+            let mut outcome = Ok(());
+            for id in ids {
+                outcome = outcome.and(troubles.end_now(id).await.map(|_| ()));
+            }
+            outcome
+        })
+        .await
+    }
+
+    /// Waits for its turn to change something, and does so to the end, also when nobody waits any more.
+    async fn changed<T, F, Fut>(self: &Arc<Self>, change: F) -> Result<T, DemoError>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Self>, OwnedMutexGuard<u64>) -> Fut,
+        Fut: Future<Output = Result<T, DemoError>> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.change).lock_owned().await;
+        let changing = tokio::spawn(change(Arc::clone(self), turn));
+        changing.await.unwrap_or_else(|error| Err(DemoError::Stores(error.to_string())))
+    }
+
+    async fn begin_now(
+        &self,
+        mut last_id: OwnedMutexGuard<u64>,
+        effects: &[Effect],
+        fault: Option<ScenarioFault>,
+    ) -> Result<u64, DemoError> {
         let fleet = &self.subject.fleet;
         let phase = fleet.options.phase;
         if let Some(effect) = effects.iter().find(|effect| !effect.fits(phase)) {
@@ -107,26 +153,21 @@ impl Troubles {
         Ok(*last_id)
     }
 
-    /// Ends a trouble and puts back what it changed; whether it was there.
-    pub(super) async fn end(&self, id: u64) -> Result<bool, DemoError> {
-        let _change = self.change.lock().await;
-        let Some(trouble) = lock(&self.active).remove(&id) else { return Ok(false) };
-        // It is told at once: putting back takes a while, and the play may be over before.
-        if let Some(fault) = trouble.fault {
-            let line = fault.line(&self.subject.fleet.options.scenario, trouble.began_unix_nanos, now());
-            self.truth.send_modify(|lines| lines.push(line));
-        }
-        self.put_back(trouble.begun).await.map(|()| true)
-    }
-
-    /// Ends all troubles, the latest first; the error is the first of several.
-    pub(super) async fn end_all(&self) -> Result<(), DemoError> {
-        let ids: Vec<u64> = lock(&self.active).keys().rev().copied().collect();
-        let mut outcome = Ok(());
-        for id in ids {
-            outcome = outcome.and(self.end(id).await.map(|_| ()));
-        }
-        outcome
+    async fn end_now(&self, id: u64) -> Result<bool, DemoError> {
+        let begun = {
+            let mut active = lock(&self.active);
+            let Some(trouble) = active.get_mut(&id) else { return Ok(false) };
+            // It is told at once: from here on things get better.
+            if let Some(fault) = &trouble.fault {
+                let line = fault.line(&self.subject.fleet.options.scenario, trouble.began_unix_nanos, now());
+                self.truth.send_modify(|lines| lines.extend(line));
+            }
+            std::mem::take(&mut trouble.begun)
+        };
+        let outcome = self.put_back(begun).await;
+        // Until here it is active, so that nobody else changes what is being put back.
+        lock(&self.active).remove(&id);
+        outcome.map(|()| true)
     }
 
     /// Lets go of all troubles without putting anything back, since what they were done to is ending.
@@ -178,15 +219,21 @@ impl Troubles {
 
 /// Begins a fault and leaves it to end by itself after its time; returns its number.
 pub(super) async fn begin_for_its_time(troubles: &Arc<Troubles>, fault: ScenarioFault) -> Result<u64, DemoError> {
-    let lasting = fault.plan.lasting;
-    let id = troubles.begin_fault(fault).await?;
+    let (sender, begun) = oneshot::channel();
     let troubles = Arc::clone(troubles);
     tokio::spawn(async move {
-        tokio::time::sleep(lasting).await;
-        // What cannot be put back shows in what the instances do; one that was ended before is gone.
-        let _ = troubles.end(id).await;
+        let lasting = fault.plan.lasting;
+        let outcome = troubles.begin_fault(fault).await;
+        let id = outcome.as_ref().ok().copied();
+        // Whoever asked may be gone; the fault has its time all the same.
+        let _ = sender.send(outcome);
+        if let Some(id) = id {
+            tokio::time::sleep(lasting).await;
+            // What cannot be put back shows in what the instances do; one that was ended before is gone.
+            let _ = troubles.end(id).await;
+        }
     });
-    Ok(id)
+    begun.await.unwrap_or_else(|error| Err(DemoError::Stores(error.to_string())))
 }
 
 /// Nanoseconds since the Unix epoch.

@@ -57,15 +57,10 @@ pub(super) async fn run(
                 options.show(report);
             }
             Some(_) = clients.join_next() => {}
-            _ = looks.tick() => {
-                let over = end.is_some_and(|end| Instant::now() >= end);
-                if over && clients.is_empty() {
-                    break;
-                }
-                while !over && (clients.len() as f64) < shared.clients() {
-                    clients.spawn(Arc::clone(&shared).live(clients.len(), sender.clone()));
-                }
-            }
+            _ = looks.tick() => shared.fill_up(&mut clients, &sender),
+        }
+        if shared.is_over() && clients.is_empty() && answers.is_empty() {
+            break;
         }
     }
 }
@@ -80,9 +75,20 @@ struct Shared {
 }
 
 impl Shared {
+    /// Lets as many clients live as there are to be; none once it is over.
+    fn fill_up(self: &Arc<Self>, clients: &mut JoinSet<()>, answers: &mpsc::Sender<Answered>) {
+        while !self.is_over() && (clients.len() as f64) < self.clients() {
+            clients.spawn(Arc::clone(self).live(clients.len(), answers.clone()));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
     /// One client: asks, waits for the answer, thinks, and asks again.
     async fn live(self: Arc<Self>, number: usize, answers: mpsc::Sender<Answered>) {
-        while self.end.is_none_or(|end| Instant::now() < end) {
+        while !self.is_over() {
             if number as f64 >= self.clients() {
                 tokio::time::sleep(REST).await;
                 continue;

@@ -1,15 +1,21 @@
 //! What arrives: how many requests a second, how that changes over time, and what they ask.
 
 use std::f64::consts::TAU;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::human;
 use crate::topology::Phase;
 
 /// Reads a second that one user makes on average: forty thousand reads a second for ten million users.
 pub const READS_PER_USER: f64 = 0.004;
+
+/// How many bytes a payload may have: the service refuses an empty one, and a body of more than 256 KiB, of
+/// which some are left for what stands around the payload.
+pub const PAYLOAD_BYTES: RangeInclusive<usize> = 1..=250_000;
 
 /// The load as a scenario or a command line asks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +45,8 @@ pub struct LoadPlan {
     pub users: i64,
     /// How many contents there are from the start.
     pub items: u32,
-    /// How many bytes a payload has.
+    /// How many bytes a payload has, within [`PAYLOAD_BYTES`].
+    #[serde(deserialize_with = "payload_bytes")]
     pub payload_bytes: usize,
 }
 
@@ -147,6 +154,17 @@ impl Default for Dial {
     }
 }
 
+/// Returns a size of payloads that the service takes; the error says which it does.
+pub(crate) fn taken_payload(bytes: usize) -> Result<usize, String> {
+    let (least, most) = (PAYLOAD_BYTES.start(), PAYLOAD_BYTES.end());
+    let refused = || format!("a payload of {bytes} bytes is none that the service takes; it takes {least} to {most}");
+    PAYLOAD_BYTES.contains(&bytes).then_some(bytes).ok_or_else(refused)
+}
+
+fn payload_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    taken_payload(usize::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
 impl Default for LoadPlan {
     fn default() -> Self {
         Self::of(Phase::WRITES)
@@ -173,11 +191,11 @@ impl LoadPlan {
         }
     }
 
-    /// Requests per second that so many users make, at a scale of one to `scale`: reads by
-    /// [`READS_PER_USER`], and the writes that go with them.
+    /// Requests per second that so many users make, at a scale of one to `scale`: reads of contents by
+    /// [`READS_PER_USER`], and the writes and the static assets that go with them.
     pub fn rate_of_users(&self, users: f64, scale: f64) -> f64 {
         let reads = users * READS_PER_USER / scale;
-        reads * (1.0 + 1.0 / self.reads_per_write)
+        reads * (1.0 + 1.0 / self.reads_per_write) / (1.0 - self.static_share)
     }
 }
 
@@ -207,10 +225,19 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_whose_payloads_the_service_would_refuse_is_refused() {
+        let read = |bytes: u32| serde_json::from_str::<LoadPlan>(&format!(r#"{{"payload_bytes": {bytes}}}"#));
+        assert_eq!(read(100_000).unwrap().payload_bytes, 100_000);
+        assert!(read(0).unwrap_err().to_string().contains("1 to 250000"));
+        assert!(read(300_000).is_err());
+    }
+
+    #[test]
     fn users_make_the_reads_of_the_reference_system() {
         let plan = LoadPlan::of(Phase::WRITES);
-        // Ten million users: forty thousand reads and four hundred writes a second.
-        assert!((plan.rate_of_users(10e6, 1.0) - 40_400.0).abs() < 1e-6);
-        assert!((plan.rate_of_users(2e6, 100.0) - 80.8).abs() < 1e-6);
+        // Ten million users: forty thousand reads and four hundred writes a second, and assets.
+        let rate = plan.rate_of_users(10e6, 1.0);
+        assert!((rate * (1.0 - plan.static_share) - 40_400.0).abs() < 1e-6, "{rate}");
+        assert!((plan.rate_of_users(2e6, 100.0) * 500.0 - rate).abs() < 1e-6);
     }
 }

@@ -94,6 +94,8 @@ pub struct LoadReport {
     pub loop_kind: LoopKind,
     /// How long it ran, the last answers included.
     pub elapsed: Duration,
+    /// How long requests were sent; the rest of the time is a wait for the last answers.
+    pub sending: Duration,
     /// How many requests there were.
     pub counts: LoadCounts,
     /// How long reads of single contents took.
@@ -134,9 +136,13 @@ impl LoadReport {
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LoadCounts { sent, ok, failed, timeouts, in_flight } = self.counts;
-        let seconds = self.elapsed.as_secs_f64();
-        let rate = if seconds > 0.0 { sent as f64 / seconds } else { 0.0 };
-        writeln!(f, "{sent} requests in {seconds:.1} s ({rate:.1}/s)")?;
+        let (sending, elapsed) = (self.sending.as_secs_f64(), self.elapsed.as_secs_f64());
+        let rate = if sending > 0.0 { sent as f64 / sending } else { 0.0 };
+        write!(f, "{sent} requests in {sending:.1} s ({rate:.1}/s)")?;
+        if elapsed - sending >= 0.05 {
+            write!(f, ", the last answer after {elapsed:.1} s")?;
+        }
+        writeln!(f)?;
         writeln!(f, "  {ok} ok, {failed} failed, {timeouts} timed out, {in_flight} cut off")?;
         let millis = |latency: Duration| latency.as_secs_f64() * 1_000.0;
         let mut all = Latencies::default();
@@ -202,11 +208,14 @@ mod tests {
 
     #[test]
     fn the_report_ends_in_a_histogram_that_says_what_it_counts_from() {
-        let mut report = LoadReport::default();
+        let second = Duration::from_secs(1);
+        let mut report = LoadReport { elapsed: 3 * second, sending: 2 * second, ..LoadReport::default() };
+        report.counts.sent = 4;
         for millis in [3, 3, 3, 9] {
             report.record(Action::Read { rank: 0 }, Outcome::Ok, Duration::from_millis(millis));
         }
         let text = report.to_string();
+        assert!(text.starts_with("4 requests in 2.0 s (2.0/s), the last answer after 3.0 s\n"), "{text}");
         assert!(text.contains("no coordinated omission"), "{text}");
         assert!(text.contains("< 4 ms        3 ########################################\n"), "{text}");
         assert!(text.contains("< 8 ms        0 \n") && text.contains("< 16 ms        1 ##############\n"), "{text}");

@@ -220,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    fn ten_million_users_read_forty_thousand_contents_a_second() {
+        let usual = LoadPlan::of(Phase::WRITES);
+        let plan = take(LoadPlan { rate: usual.rate_of_users(10e6, 100.0), ..usual }, 1, Dial::default(), 100_000);
+        let of_contents = |p: &&Planned| !p.action.writes() && !matches!(p.action, Action::Asset { .. });
+        let reads = plan.iter().filter(of_contents).count() as f64 / plan.last().unwrap().at.as_secs_f64();
+        assert!((reads / 400.0 - 1.0).abs() < 0.02, "{reads} reads of contents a second, of 400");
+    }
+
+    #[test]
     fn a_hot_key_takes_its_share() {
         let hot = take(usual(), 1, Dial { hot_share: 0.8, ..Dial::default() }, 10_000);
         let first = hot.iter().filter(|p| matches!(p.action, Action::Read { rank: 0 })).count();

@@ -107,6 +107,20 @@ async fn in_the_closed_loop_the_curve_changes_the_number_of_clients() {
 }
 
 #[tokio::test]
+async fn a_generator_that_is_behind_does_not_take_answered_requests_for_open() {
+    let mut requests = Requests::new();
+    for _ in 0..MAX_IN_FLIGHT {
+        requests.spawn(async { (Action::Asset { rank: 0 }, Outcome::Ok, Duration::ZERO) });
+    }
+    // On this test's one thread a task that was spawned later runs later.
+    tokio::spawn(async {}).await.unwrap();
+    let mut report = LoadReport::default();
+    let shutdown = std::pin::pin!(std::future::pending());
+    wait(Instant::now(), shutdown, &mut requests, &mut report).await;
+    assert_eq!((requests.len(), report.counts.ok), (0, MAX_IN_FLIGHT));
+}
+
+#[tokio::test]
 async fn a_shutdown_ends_either_loop_at_once() {
     let (_, front) = Service::start().await;
     for closed in [None, Some(ClosedLoop { clients: 2, think: Duration::from_mins(1) })] {

@@ -18,6 +18,9 @@ use tokio::sync::mpsc;
 
 use crate::node::Order;
 
+/// How many orders may wait to be heard; more wait in the pipe.
+const ORDERS: usize = 64;
+
 /// Why a node ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -47,7 +50,7 @@ pub(super) enum Heard {
 
 /// The parent, as a node sees it.
 pub(super) struct Parent {
-    orders: mpsc::UnboundedReceiver<Result<Order, String>>,
+    orders: mpsc::Receiver<Result<Order, String>>,
     terminate: unix::Signal,
     hang_up: unix::Signal,
 }
@@ -91,13 +94,13 @@ pub(super) fn wake(pids: &[u32]) {
 /// Returns the parent's orders; the channel closes when the parent is gone.
 ///
 /// A thread reads them, since reading a pipe blocks. It does not hold up the end of the process.
-fn orders() -> mpsc::UnboundedReceiver<Result<Order, String>> {
-    let (sender, receiver) = mpsc::unbounded_channel();
+fn orders() -> mpsc::Receiver<Result<Order, String>> {
+    let (sender, receiver) = mpsc::channel(ORDERS);
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines() {
             let Ok(line) = line else { break };
             let order = serde_json::from_str(&line).map_err(|error| error.to_string());
-            if sender.send(order).is_err() {
+            if sender.blocking_send(order).is_err() {
                 break;
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! All of it is real: a process that is told to compute does so on the thread that also serves, so
 //! everything it does is late and its processor time is truly used; one that is told to leak has the
-//! memory, and at its limit it ends as under a container's limit, by SIGKILL to itself.
+//! memory. Whatever took the memory, at its limit a process ends as under a container's limit, by SIGKILL to
+//! itself.
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,9 @@ const BURN_PERIOD: Duration = Duration::from_millis(20);
 
 /// How often a process that leaks takes more.
 const LEAK_PERIOD: Duration = Duration::from_millis(100);
+
+/// How often a process looks whether it is over its limit.
+const LIMIT_PERIOD: Duration = Duration::from_millis(250);
 
 /// Memory is taken from the system in blocks of 64 MiB: they are over the 32 MiB up to which an
 /// allocator may keep what is given back (glibc, `DEFAULT_MMAP_THRESHOLD_MAX`).
@@ -100,6 +104,23 @@ async fn burn(share: f64) {
     }
 }
 
+/// Ends the whole process once it has more memory than its limit, if the system tells what it has.
+pub(super) async fn keep_within(limit: u64) {
+    let mut periods = tokio::time::interval_at(tokio::time::Instant::now() + LIMIT_PERIOD, LIMIT_PERIOD);
+    periods.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        periods.tick().await;
+        if resident_bytes().is_some_and(|used| used > limit) {
+            end_without_notice();
+        }
+    }
+}
+
+/// Ends this process as the kernel ends a container at its limit: with nothing flushed.
+fn end_without_notice() {
+    let _ = kill_process(getpid(), Signal::KILL);
+}
+
 /// Takes memory and holds it; ends the whole process when that would pass the limit.
 async fn leak(bytes_per_second: u64, limit: u64) {
     let step = (bytes_per_second as f64 * LEAK_PERIOD.as_secs_f64()) as usize;
@@ -110,8 +131,7 @@ async fn leak(bytes_per_second: u64, limit: u64) {
         // Where the system does not tell, at least what was taken here is known.
         let used = resident_bytes().unwrap_or_else(|| blocks.iter().map(|block| block.len() as u64).sum());
         if used + step as u64 > limit {
-            // The kernel ends a container at its limit so: without notice, and with nothing flushed.
-            let _ = kill_process(getpid(), Signal::KILL);
+            end_without_notice();
         }
         take(&mut blocks, step);
     }

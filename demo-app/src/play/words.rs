@@ -3,12 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::load::Curve;
+use crate::load::{Curve, taken_payload};
 
 /// A rate: a number that is not negative.
 pub(super) fn rate(text: &str) -> Result<f64, &'static str> {
     let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.0);
     rate.ok_or("not a number of requests per second; try --rate 80")
+}
+
+/// How many bytes a payload has.
+pub(super) fn payload_bytes(text: &str) -> Result<usize, String> {
+    taken_payload(text.parse().map_err(|_| "not a number of bytes; try --payload-bytes 1000")?)
 }
 
 /// A number over zero.
@@ -46,6 +51,16 @@ pub(super) fn curve(text: &str) -> Result<Curve, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_payload_that_the_service_would_refuse_is_refused_with_what_it_takes() {
+        assert_eq!(payload_bytes("100000"), Ok(100_000));
+        for refused in ["0", "262144"] {
+            let why = payload_bytes(refused).unwrap_err();
+            assert!(why.contains(refused) && why.contains("1 to 250000"), "{why}");
+        }
+        assert!(payload_bytes("1k").is_err());
+    }
 
     #[test]
     fn curves_are_read_as_they_are_said() {

@@ -1,5 +1,6 @@
 //! The requests to a cache as commands of Redis.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 
@@ -12,6 +13,10 @@ use crate::wire::{Connection, WireError};
 
 /// How many keys are looked at or forgotten in one command.
 const BATCH: usize = 500;
+
+/// The name of its dump, by which a server says that it may be emptied. A setting and no key, since keys are
+/// evicted and flushed.
+const MARK: &str = "tiertop_demo.rdb";
 
 /// A connection to a server.
 pub(crate) struct Session(MultiplexedConnection);
@@ -77,10 +82,24 @@ where
     Ok(connection)
 }
 
-/// Forgets everything, also how much was found so far.
+/// Says why a server must not be emptied, unless it was started as one of the demo's.
+pub(super) async fn marked(address: SocketAddr) -> Result<(), String> {
+    let mut connection = connect(address).await?;
+    let asked = redis::cmd("CONFIG").arg("GET").arg("dbfilename").query_async(&mut connection).await;
+    let settings: HashMap<String, String> = asked.map_err(|error| format!("Redis at {address}: {error}"))?;
+    if settings.get("dbfilename").is_some_and(|name| name == MARK) {
+        return Ok(());
+    }
+    Err(format!(
+        "Redis at {address} is not marked as the demo's, which would empty its database 0; where nothing in it is \
+         needed, start it with --dbfilename {MARK}, or use the servers that demo-app/stack/stack.sh starts"
+    ))
+}
+
+/// Forgets everything in the database that clients use, also how much was found so far.
 pub(super) async fn empty(address: SocketAddr) -> Result<(), String> {
     let mut connection = connect(address).await?;
-    let commands = pipe().cmd("FLUSHALL").cmd("CONFIG").arg("RESETSTAT").clone();
+    let commands = pipe().cmd("FLUSHDB").cmd("CONFIG").arg("RESETSTAT").clone();
     commands.exec_async(&mut connection).await.map_err(|error| format!("Redis at {address}: {error}"))
 }
 
@@ -88,7 +107,7 @@ pub(super) async fn empty(address: SocketAddr) -> Result<(), String> {
 pub(super) async fn forget(address: SocketAddr, share: f64) -> Result<(), String> {
     let mut connection = connect(address).await?;
     let forgotten = if share >= 1.0 {
-        redis::cmd("FLUSHALL").exec_async(&mut connection).await
+        redis::cmd("FLUSHDB").exec_async(&mut connection).await
     } else {
         forget_some(&mut connection, share).await
     };

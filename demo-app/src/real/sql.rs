@@ -53,6 +53,9 @@ const INSERT_MANY: &str = "
 /// Rows that bring their ids do not move the sequence that gives the next ones.
 const NEXT_ID: &str = "SELECT setval(pg_get_serial_sequence('user_content', 'id'), (SELECT max(id) FROM user_content))";
 
+/// The mark is a setting, of the server or of its database: it is there before any table is.
+const MARKED: &str = "SELECT coalesce(current_setting('tiertop.demo', true), '') = 'on'";
+
 /// A primary's position is what it has written, a follower's what it has applied.
 const POSITION: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
     ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn)::bigint";
@@ -181,6 +184,21 @@ where
     // Ends with its client; an error reaches whoever asks the client next.
     tokio::spawn(async { drop(connection.await) });
     Ok(client)
+}
+
+/// Says why the primary must not be emptied, unless it or its database is marked as the demo's.
+pub(super) async fn marked(servers: &Servers) -> Result<(), String> {
+    let Servers { primary, database, .. } = servers;
+    let client = connect(servers, *primary).await?;
+    let row = client.query_one(MARKED, &[]).await;
+    if row.map_err(|error| format!("PostgreSQL at {primary}: {}", failure(error)))?.get(0) {
+        return Ok(());
+    }
+    Err(format!(
+        "PostgreSQL at {primary} is not marked as the demo's, which would empty tables of its database {database}; \
+         where nothing in it is needed, ALTER DATABASE {database} SET tiertop.demo = 'on', or use the servers that \
+         demo-app/stack/stack.sh starts"
+    ))
 }
 
 /// Makes the tables of the primary, or empties them.

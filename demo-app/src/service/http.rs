@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use crate::telemetry::instruments::HttpServer;
 use crate::telemetry::spans;
+use crate::wire;
 
 /// Largest body of a request: 256 KiB, a usual limit for messages, since payloads travel in one.
 pub(crate) const MAX_BODY: usize = 256 << 10;
@@ -42,11 +43,7 @@ where
 {
     let server = Arc::new((HttpServer::new(address), address, routes));
     loop {
-        // Accept fails when this process is out of descriptors: the next one may succeed.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            continue;
-        };
+        let stream = wire::accept(&listener).await;
         let (server, answer) = (Arc::clone(&server), answer.clone());
         tokio::spawn(serve_connection(stream, server, answer));
     }

@@ -141,8 +141,10 @@ impl Failure {
 impl Proxy {
     /// Makes a proxy in front of all instances of a role.
     pub(super) fn new(context: &NodeContext, next: Role) -> Self {
+        // There is a web server in each zone, but one edge and one balancer for all of them.
+        let near = (next == Role::App).then_some(context.zone);
         Self {
-            balance: Balance::new(next, context.peers.clone(), context.seed),
+            balance: Balance::new(next, near, context.peers.clone(), context.seed),
             client: wire_http::client(context.wires.clone(), next),
             duration: instruments::duration("http.client.request.duration", "Duration of requests made."),
         }

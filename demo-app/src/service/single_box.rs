@@ -52,7 +52,7 @@ pub(crate) fn start(context: NodeContext) -> Result<Started, NodeError> {
     let serving = async move {
         tokio::join!(database.serving, application.serving);
     };
-    Ok(Started::turned(serving, move |control| match control {
+    Ok(Started::turned_in_time(serving, move |control| match control {
         Control::ShrinkPool(_) => (application.turn)(control),
         other => (database.turn)(other),
     }))

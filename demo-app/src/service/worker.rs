@@ -2,8 +2,9 @@
 //!
 //! Delivery is at least once, and processing twice does the same as once. A message that cannot be
 //! processed costs as much time as any other before that is known, and goes back to the queue, which
-//! counts how often it was handed out. While a store fails, a message is kept and tried again instead:
-//! given back, it would be counted to death for what is not its fault.
+//! counts how often it was handed out. While a store fails, a message is kept and tried again instead, and
+//! the queue is told so from time to time: given back, or handed out to others, it would be counted to
+//! death for what is not its fault.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,9 +30,9 @@ use crate::wire::WireError;
 /// How long a receiver waits after a failure: not again at once, while a store is likely still away.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// How long a message is tried again while a store fails: longer than a failover takes. After that the
-/// queue hands it out again.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How often within its visibility timeout the queue is told of a message that is still worked on: two
+/// that are lost do no harm.
+const EXTENSIONS: u32 = 3;
 
 struct Worker {
     queue: Queue,
@@ -39,6 +40,8 @@ struct Worker {
     objects: Objects,
     servers: Arc<Servers>,
     duration: Histogram<f64>,
+    /// How often the queue is told of a message that is still worked on.
+    extending: Duration,
 }
 
 /// Works for as long as it is polled.
@@ -53,6 +56,7 @@ pub(crate) fn start(context: NodeContext) -> impl Future<Output = ()> {
         objects: Objects::remote(&network),
         servers: context.servers,
         duration: instruments::duration("messaging.process.duration", "Duration of processing a message."),
+        extending: settings.visibility_timeout / EXTENSIONS,
     });
     async move {
         let mut receivers = JoinSet::new();
@@ -73,15 +77,28 @@ async fn receive(worker: Arc<Worker>) {
     }
 }
 
-/// Processes a message, again and again while it is the stores that fail.
+/// Processes a message, again and again while it is the stores that fail, however long that is.
 async fn see_through(worker: &Worker, message: &Message, address: SocketAddr) {
-    let since = Instant::now();
-    while let Err(error) = attempt(worker, message, address).await {
-        tokio::time::sleep(RETRY).await;
-        let again = matches!(error, ProcessError::Wire(_)) && since.elapsed() < PATIENCE;
-        if !again {
-            break;
+    let processed = async {
+        while let Err(error) = attempt(worker, message, address).await {
+            tokio::time::sleep(RETRY).await;
+            if !matches!(error, ProcessError::Wire(_)) {
+                break;
+            }
         }
+    };
+    tokio::select! {
+        () = processed => {}
+        () = keep(worker, message.id) => {}
+    }
+}
+
+/// Keeps a message from others for as long as it is polled.
+async fn keep(worker: &Worker, id: i64) {
+    loop {
+        tokio::time::sleep(worker.extending).await;
+        // A queue that is away hands out nothing either.
+        let _ = worker.queue.extend(id).await;
     }
 }
 

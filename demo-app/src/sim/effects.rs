@@ -174,8 +174,7 @@ impl Lasting {
         let replace = |world: Rc<World>, seats: Vec<Seat>, version, by| async move {
             for seat in seats {
                 let Some(old) = world.seated(&seat.name) else { continue };
-                old.flush_spans();
-                old.die();
+                old.leave().await;
                 world.ground.clock.sleep(START).await;
                 world.start(seat, version, Duration::ZERO).servers.slow(Slowness { by, refused: 0.0 });
             }

@@ -34,6 +34,9 @@ const SPAN_PACE: Duration = Duration::from_millis(500);
 /// How often a process watches how late its timers are.
 const WATCH: Duration = Duration::from_millis(10);
 
+/// How long a process goes on that gets nothing new, as in the real fleet.
+const DRAIN: Duration = Duration::from_millis(500);
+
 /// What all processes stand on.
 pub(super) struct Ground {
     pub(super) clock: Clock,
@@ -82,6 +85,8 @@ pub(super) struct Instance {
     pub(super) series: RefCell<Series>,
     /// Bytes of memory that it leaked.
     pub(super) leaked: Cell<f64>,
+    /// Whether it finishes what it has begun, and gets nothing new.
+    pub(super) leaving: Cell<bool>,
     life: Cell<Life>,
     /// Whether its one thread computes and does nothing else.
     computing: Cell<bool>,
@@ -125,6 +130,7 @@ impl Instance {
             part,
             series: RefCell::default(),
             leaked: Cell::new(0.0),
+            leaving: Cell::new(false),
             life: Cell::new(Life::Running),
             computing: Cell::new(false),
             halted: Cell::new(Duration::ZERO),
@@ -171,6 +177,14 @@ impl Instance {
             self.life.set(Life::Running);
             self.go_on();
         }
+    }
+
+    /// Ends the process in good order: it gets nothing new, and a while to finish what it has begun.
+    pub(super) async fn leave(&self) {
+        self.leaving.set(true);
+        self.clock().sleep(DRAIN).await;
+        self.flush_spans();
+        self.die();
     }
 
     /// Ends the process; what it had not sent is lost.

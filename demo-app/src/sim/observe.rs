@@ -138,7 +138,7 @@ fn queue(world: &World, of: &Instance) {
     ] {
         set(of, measure, value);
     }
-    let dead = messages.dead_letters as f64;
+    let dead = messages.dead_letters.len() as f64;
     let node = || names::encoded(crate::telemetry::attributes::dead_letters_node(of.address));
     of.series.borrow_mut().set(&names::DEPTH, Labels::of("dead letters"), dead, node);
 }

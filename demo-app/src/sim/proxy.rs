@@ -109,7 +109,8 @@ fn next_tier(role: Role) -> Role {
 /// Passes a request on; one that nobody has begun to answer is passed on again.
 async fn forward(world: &Rc<World>, of: &Rc<Instance>, request: Request) -> Answer {
     let Some(upstreams) = &of.part.upstreams else { return Answer::of(500) };
-    let all = world.all(next_tier(of.role.get()));
+    let mut all = world.all(next_tier(of.role.get()));
+    all.retain(|instance| !instance.leaving.get());
     let mut failure = CallError::NoAddress;
     let mut broke = false;
     for _ in 0..all.len() {
@@ -137,7 +138,8 @@ async fn forward(world: &Rc<World>, of: &Rc<Instance>, request: Request) -> Answ
     Answer::of(if failure == CallError::Timeout { 504 } else { 502 })
 }
 
-/// Returns the healthy instance with the least outstanding requests, in turn; any one when none is healthy.
+/// Returns the healthy instance with the least outstanding requests, in turn, of equals one that is near; any
+/// one when none is healthy.
 fn pick(of: &Instance, upstreams: &Upstreams, all: &[Rc<Instance>], uneven: f64) -> Option<Rc<Instance>> {
     let draw: f64 = of.ground.random.borrow_mut().random();
     if draw < uneven {
@@ -153,7 +155,8 @@ fn pick(of: &Instance, upstreams: &Upstreams, all: &[Rc<Instance>], uneven: f64)
         let state = state(instance);
         !state.out && state.rests_until <= now
     };
-    let least = rotated.clone().filter(healthy).min_by_key(|instance| state(instance).outstanding);
+    let far = |instance: &Instance| of.role.get() == Role::Web && instance.seat.zone != of.seat.zone;
+    let least = rotated.clone().filter(healthy).min_by_key(|instance| (state(instance).outstanding, far(instance)));
     least.or_else(|| rotated.clone().next()).cloned()
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Messages {
     all: BTreeMap<i64, Kept>,
     visible: BTreeSet<i64>,
     hidden: BTreeSet<(Time, i64)>,
-    pub(super) dead_letters: u64,
+    pub(super) dead_letters: BTreeSet<i64>,
     pub(super) receives: u64,
     pub(super) redeliveries: u64,
 }
@@ -67,7 +67,7 @@ impl Messages {
             all: BTreeMap::new(),
             visible: BTreeSet::new(),
             hidden: BTreeSet::new(),
-            dead_letters: 0,
+            dead_letters: BTreeSet::new(),
             receives: 0,
             redeliveries: 0,
         }
@@ -89,7 +89,7 @@ impl Messages {
             let Some(kept) = self.all.get_mut(&id) else { continue };
             if kept.receives >= self.most_receives {
                 self.all.remove(&id);
-                self.dead_letters += 1;
+                self.dead_letters.insert(id);
                 continue;
             }
             kept.receives += 1;
@@ -101,11 +101,23 @@ impl Messages {
         }
     }
 
-    /// Removes a message that was processed.
+    /// Removes a message that was processed, also if it was given up meanwhile.
     pub(super) fn acknowledge(&mut self, id: i64) {
         if let Some(kept) = self.all.remove(&id) {
             self.hidden.remove(&(kept.visible_at, id));
             self.visible.remove(&id);
+        }
+        self.dead_letters.remove(&id);
+    }
+
+    /// Hides a received message for another visibility timeout; one that is visible again stays so.
+    pub(super) fn extend(&mut self, id: i64, now: Time) {
+        self.show(now);
+        if let Some(kept) = self.all.get_mut(&id)
+            && self.hidden.remove(&(kept.visible_at, id))
+        {
+            kept.visible_at = now + self.visibility;
+            self.hidden.insert((kept.visible_at, id));
         }
     }
 
@@ -153,7 +165,9 @@ mod tests {
         assert_eq!(queue.receive(11 * SECOND), Some(first));
         queue.release(first.id, 12 * SECOND);
         assert_eq!(queue.receive(12 * SECOND), None);
-        assert_eq!((queue.dead_letters, queue.receives, queue.redeliveries), (1, 2, 1));
+        assert_eq!((queue.dead_letters.len(), queue.receives, queue.redeliveries), (1, 2, 1));
+        queue.acknowledge(first.id);
+        assert!(queue.dead_letters.is_empty(), "it was processed after all");
     }
 
     #[test]
@@ -163,5 +177,16 @@ mod tests {
         let message = queue.receive(SECOND).unwrap();
         queue.acknowledge(message.id);
         assert_eq!(queue.depth(60 * SECOND), Depth { visible: 0, in_flight: 0, oldest: Duration::ZERO });
+    }
+    #[test]
+    fn an_extended_message_stays_hidden_and_is_not_counted_again() {
+        let mut queue = Messages::new(10 * SECOND, 1);
+        queue.send(Job::Nonsense, None, SECOND);
+        let message = queue.receive(SECOND).unwrap();
+        for second in (6..60).step_by(5) {
+            queue.extend(message.id, second * SECOND);
+            assert_eq!(queue.receive(second * SECOND), None);
+        }
+        assert_eq!((queue.depth(60 * SECOND).in_flight, queue.dead_letters.len()), (1, 0));
     }
 }

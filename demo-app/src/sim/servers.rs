@@ -83,7 +83,10 @@ impl Servers {
     /// Holds a server for as long as a future takes: for sessions that do work of their own.
     pub(super) async fn occupy<T>(&self, work: impl Future<Output = T>) -> T {
         let Some((_, free)) = &self.governed else { return work.await };
-        let _server = free.acquire().await.expect("the semaphore is never closed");
+        let _server = {
+            let _waiting = Counted::new(&self.waiting);
+            free.acquire().await.expect("the semaphore is never closed")
+        };
         let since = self.ground.clock.now();
         let output = work.await;
         self.used.set(self.used.get() + self.ground.clock.since(since));

@@ -92,3 +92,9 @@ pub(super) async fn settle(world: Rc<World>, done: bool, id: i64) {
         world.arrived.notify_one();
     }
 }
+
+/// Keeps a received message from others for another visibility timeout.
+pub(super) async fn extend(world: Rc<World>, id: i64) {
+    world.ground.clock.sleep(QUEUE_WRITE).await;
+    world.queue.borrow_mut().extend(id, world.ground.clock.now());
+}

@@ -20,8 +20,8 @@ use crate::topology::Role;
 /// How long a receiver waits after a message that failed, or a queue that could not be reached.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// How long a message is tried again while a store fails: longer than a failover takes.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How often within its visibility timeout the queue is told of a message that is still worked on.
+const EXTENSIONS: u32 = 3;
 
 /// Receives and processes, for as long as it is polled.
 pub(super) async fn receive(world: Rc<World>, of: Rc<Instance>) {
@@ -37,13 +37,32 @@ pub(super) async fn receive(world: Rc<World>, of: Rc<Instance>) {
     }
 }
 
-/// Processes a message, again and again while it is the stores that fail.
+/// Processes a message, again and again while it is the stores that fail, however long that is.
 async fn see_through(world: &Rc<World>, of: &Rc<Instance>, queue: &Instance, message: Message) {
-    let since = of.clock().now();
-    while let Err(error) = observed(world, of, queue, message).await {
-        of.clock().sleep(RETRY).await;
-        if error == CallError::Nonsense || of.clock().since(since) >= PATIENCE {
-            break;
+    let processed = async {
+        while let Err(error) = observed(world, of, queue, message).await {
+            of.clock().sleep(RETRY).await;
+            if error == CallError::Nonsense {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        // The same seed gives the same run, so nothing is left to chance.
+        biased;
+        () = processed => {}
+        () = keep(world, of, message.id) => {}
+    }
+}
+
+/// Keeps a message from others for as long as it is polled.
+async fn keep(world: &Rc<World>, of: &Rc<Instance>, id: i64) {
+    loop {
+        of.clock().sleep(world.settings.visibility_timeout / EXTENSIONS).await;
+        if let Some(queue) = world.one(Role::Queue) {
+            let told = world.call(of, &queue, stores::extend(Rc::clone(world), id));
+            // A queue that is away hands out nothing either.
+            let _ = of.clock().timeout(CALL_TIMEOUT, told).await;
         }
     }
 }

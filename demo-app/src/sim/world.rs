@@ -211,9 +211,9 @@ impl World {
 
     /// Ends an instance in good order and takes its seat away.
     pub(super) fn retire(&self, instance: &Rc<Instance>) {
-        instance.flush_spans();
         self.instances.borrow_mut().retain(|there| !Rc::ptr_eq(there, instance));
-        instance.die();
+        let instance = Rc::clone(instance);
+        self.ground.clock.spawn(async move { instance.leave().await });
     }
 
     /// Returns who sits in a seat.

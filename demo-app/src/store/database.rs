@@ -157,9 +157,11 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the file of a primary, which writes its own change log.
+    /// Opens the file of a primary, which writes its own change log. What filled the disk when the process
+    /// before ended is gone.
     pub(crate) fn primary(path: &Path) -> rusqlite::Result<Self> {
         let database = Self::replica(path)?;
+        database.drop_ballast()?;
         database.connection.execute_batch(log::TABLE)?;
         database.connection.execute_batch(log::TRIGGERS)?;
         Ok(database)

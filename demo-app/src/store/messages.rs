@@ -1,9 +1,10 @@
 //! The queue's messages: one SQLite file, so that they outlive the process.
 //!
 //! A message is *visible* until it is received, then *in flight* until it is acknowledged or its
-//! visibility timeout passes, which makes it visible again. So a message is delivered at least once. One
-//! that was handed out as often as it may be and was never acknowledged goes to the *dead letters*, where
-//! nobody receives it.
+//! visibility timeout passes, which makes it visible again. So a message is delivered at least once. Who
+//! works on it for longer *extends* that time. One that was handed out as often as it may be and was never
+//! acknowledged goes to the *dead letters*, where nobody receives it; who still works on it then may
+//! acknowledge it there.
 
 use std::path::Path;
 use std::time::Duration;
@@ -80,14 +81,13 @@ impl Messages {
     /// Returns the oldest visible message, and hides it for the visibility timeout.
     pub(crate) fn receive(&self, now: i64) -> rusqlite::Result<Option<Message>> {
         self.bury(now)?;
-        let hidden_until = now + self.visibility_timeout.as_millis() as i64;
         self.connection
             .prepare_cached(
                 "UPDATE messages SET visible_at = ?, receives = receives + 1
                  WHERE id = (SELECT id FROM messages WHERE visible_at <= ? ORDER BY id LIMIT 1)
                  RETURNING id, body, traceparent, receives",
             )?
-            .query_row([hidden_until, now], |row| {
+            .query_row([self.hidden_until(now), now], |row| {
                 Ok(Message { id: row.get(0)?, body: row.get(1)?, traceparent: row.get(2)?, receives: row.get(3)? })
             })
             .optional()
@@ -113,10 +113,24 @@ impl Messages {
         transaction.commit()
     }
 
-    /// Removes a message that was processed.
+    /// Removes a message that was processed, also if it was given up meanwhile.
     pub(crate) fn acknowledge(&self, id: i64) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("DELETE FROM messages WHERE id = ?")?.execute([id])?;
+        if self.connection.prepare_cached("DELETE FROM messages WHERE id = ?")?.execute([id])? == 0 {
+            self.connection.prepare_cached("DELETE FROM dead_letters WHERE id = ?")?.execute([id])?;
+        }
         Ok(())
+    }
+
+    /// Hides a received message for another visibility timeout; one that is visible again stays so.
+    pub(crate) fn extend(&self, id: i64, now: i64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE messages SET visible_at = ? WHERE id = ? AND visible_at > ?")?
+            .execute([self.hidden_until(now), id, now])?;
+        Ok(())
+    }
+
+    fn hidden_until(&self, now: i64) -> i64 {
+        now + self.visibility_timeout.as_millis() as i64
     }
 
     /// Makes a received message visible again at once.
@@ -204,5 +218,32 @@ mod tests {
         let depth = queue.depth(10).unwrap();
         assert_eq!((depth.visible, depth.in_flight, depth.dead), (0, 1, 1));
         assert_eq!(depth.oldest, Duration::from_millis(9), "a dead letter does not wait");
+    }
+    #[test]
+    fn an_extended_message_stays_hidden_and_is_not_counted_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Messages::open(&folder.path().join("queue.db"), TIMEOUT, MOST).unwrap();
+        queue.send("slow", None, 0).unwrap();
+        let message = queue.receive(0).unwrap().unwrap();
+        for now in (20_000..200_000).step_by(20_000) {
+            queue.extend(message.id, now).unwrap();
+            assert_eq!(queue.receive(now + 1).unwrap(), None);
+        }
+        assert_eq!(queue.receive(230_000).unwrap().unwrap().receives, 2);
+        queue.release(message.id, 230_000).unwrap();
+        queue.extend(message.id, 230_000).unwrap();
+        assert_eq!(queue.depth(230_000).unwrap().visible, 1, "what is visible is not hidden from others");
+    }
+
+    #[test]
+    fn a_message_that_is_acknowledged_after_it_was_given_up_is_no_dead_letter() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = Messages::open(&folder.path().join("queue.db"), TIMEOUT, 1).unwrap();
+        queue.send("slow", None, 0).unwrap();
+        let message = queue.receive(0).unwrap().unwrap();
+        assert_eq!(queue.receive(30_000).unwrap(), None);
+        assert_eq!(queue.depth(30_000).unwrap().dead, 1);
+        queue.acknowledge(message.id).unwrap();
+        assert_eq!(queue.depth(30_000).unwrap().dead, 0);
     }
 }

@@ -21,6 +21,7 @@ use crate::store::reads::Reads;
 use crate::store::service_time::Servers;
 use crate::store::{lock, unix_millis};
 use crate::telemetry::attributes;
+use crate::topology::Role;
 use crate::wire;
 use confirmed::Confirmed;
 
@@ -54,6 +55,9 @@ pub(crate) fn start(context: NodeContext) -> Result<Started, rusqlite::Error> {
     measure_size(&connections, &labels);
     let reads = Arc::new(Reads::new(&connections, &context));
     let primary = Arc::new(Primary::new(connections, reads, Arc::clone(&context.servers), &context.settings));
+    if context.peers.borrow().has(Role::Standby) {
+        primary.confirmed.expect(Instant::now());
+    }
     primary.measure(&labels);
     let (answering, beating) = (Arc::clone(&primary), Arc::clone(&primary));
     let serving = async move {

@@ -21,10 +21,21 @@ const LONG_POLL: Duration = Duration::from_secs(1);
 /// What a queue is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    Send { body: String, traceparent: Option<String> },
+    Send {
+        body: String,
+        traceparent: Option<String>,
+    },
     Receive,
-    Acknowledge { id: i64 },
-    Release { id: i64 },
+    Acknowledge {
+        id: i64,
+    },
+    Release {
+        id: i64,
+    },
+    /// Hides a received message for another visibility timeout.
+    Extend {
+        id: i64,
+    },
 }
 
 /// What a queue answers.
@@ -70,6 +81,7 @@ async fn answer(queue: &Queue, request: Request) -> Result<Reply, rusqlite::Erro
         Request::Receive => receive(queue).await.map(Reply::Received),
         Request::Acknowledge { id } => messages().acknowledge(id).map(|()| Reply::Done),
         Request::Release { id } => messages().release(id, unix_millis()).map(|()| Reply::Done),
+        Request::Extend { id } => messages().extend(id, unix_millis()).map(|()| Reply::Done),
     }
 }
 

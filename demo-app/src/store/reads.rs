@@ -6,11 +6,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use crate::node::NodeContext;
 use crate::store::database::connections::{Connections, DatabaseError};
 use crate::store::database::{Reply, Request};
 use crate::store::lock;
 use crate::store::service_time::Servers;
+
+/// How long a turn of the index that failed waits before it is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// The reads of one node.
 pub(crate) struct Reads {
@@ -19,6 +24,8 @@ pub(crate) struct Reads {
     /// What a scanned row takes, unless it was turned.
     usual_row: Duration,
     row: Mutex<Duration>,
+    /// What drops the index or makes it again, until that is done.
+    turning: Mutex<JoinSet<()>>,
 }
 
 impl Reads {
@@ -29,6 +36,7 @@ impl Reads {
             servers: Arc::clone(&context.servers),
             usual_row,
             row: Mutex::new(usual_row),
+            turning: Mutex::default(),
         }
     }
 
@@ -62,7 +70,15 @@ impl Reads {
     pub(crate) fn turn_index(&self, row: Option<Duration>) {
         *lock(&self.row) = row.unwrap_or(self.usual_row);
         let (connections, there) = (Arc::clone(&self.connections), row.is_none());
-        // Stands in the writers' line, so that turns take effect in their order.
-        tokio::spawn(async move { connections.write(move |database| database.index_users(there)).await });
+        let turning = async move {
+            // A lock that is held for long, or a disk that is full, is no reason to leave it as it was.
+            while connections.write(move |database| database.index_users(there)).await.is_err() {
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        // The last turn is the one that counts, so one that goes on trying is over with the next.
+        let mut last = lock(&self.turning);
+        *last = JoinSet::new();
+        last.spawn(turning);
     }
 }

@@ -1,7 +1,6 @@
 //! The governor: holds a node's requests for their service time, a bounded number at once.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -11,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::settings::ServiceTime;
 use crate::store::lock;
+use crate::waiting::Waiting;
 
 /// The servers of one node: those who find all of them busy wait in line.
 pub(crate) struct Servers {
@@ -19,7 +19,7 @@ pub(crate) struct Servers {
     random: Mutex<StdRng>,
     slowness: Mutex<Slowness>,
     busy: Mutex<Busy>,
-    pending: AtomicUsize,
+    pending: Waiting,
 }
 
 /// How a governed node's servers are occupied at a moment.
@@ -54,7 +54,7 @@ impl Servers {
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             slowness: Mutex::default(),
             busy: Mutex::new(Busy { since: Instant::now(), used: Duration::ZERO }),
-            pending: AtomicUsize::new(0),
+            pending: Waiting::default(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Servers {
             }
             return Ok(());
         };
-        let waiting = Waiting::enter(&self.pending);
+        let waiting = self.pending.enter();
         let _server = free.acquire().await.expect("the semaphore is never closed");
         drop(waiting);
         let since = Instant::now();
@@ -85,7 +85,9 @@ impl Servers {
     /// Waits for a free server and holds it for as long as some work takes by itself.
     pub(crate) async fn occupy<T>(&self, work: impl Future<Output = T>) -> T {
         let Some((_, free)) = &self.governed else { return work.await };
+        let waiting = self.pending.enter();
         let _server = free.acquire().await.expect("the semaphore is never closed");
+        drop(waiting);
         let since = Instant::now();
         let done = work.await;
         lock(&self.busy).used += since.elapsed();
@@ -101,7 +103,7 @@ impl Servers {
     pub(crate) fn occupancy(&self) -> Option<Occupancy> {
         let (time, free) = self.governed.as_ref()?;
         let busy = time.concurrency.saturating_sub(free.available_permits());
-        Some(Occupancy { most: time.concurrency, busy, pending: self.pending.load(Ordering::Relaxed) })
+        Some(Occupancy { most: time.concurrency, busy, pending: self.pending.count() })
     }
 
     /// Share of the servers that were busy since this was asked last, 0 to 1; 0 where nothing is governed.
@@ -112,22 +114,6 @@ impl Servers {
         let share = if whole > 0.0 { busy.used.as_secs_f64() / whole } else { 0.0 };
         *busy = Busy { since: Instant::now(), used: Duration::ZERO };
         share.min(1.0)
-    }
-}
-
-/// Counts a request that waits for a server, also when it gives up.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(pending: &'a AtomicUsize) -> Self {
-        pending.fetch_add(1, Ordering::Relaxed);
-        Self(pending)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -177,6 +163,9 @@ mod tests {
             let mut working = std::pin::pin!(servers.occupy(ended));
             assert!(tokio::time::timeout(Duration::from_millis(5), &mut working).await.is_err());
             assert!(tokio::time::timeout(Duration::from_millis(20), &mut held).await.is_err());
+            let mut next = std::pin::pin!(servers.occupy(std::future::ready(())));
+            assert!(tokio::time::timeout(Duration::from_millis(5), &mut next).await.is_err());
+            assert_eq!(servers.occupancy().map(|now| now.pending), Some(2), "both wait");
             end.send(()).unwrap();
             working.await.unwrap();
         }

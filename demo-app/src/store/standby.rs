@@ -1,7 +1,8 @@
 //! The standby: follows the primary, keeps its log, and becomes the primary when it is told to.
 //!
 //! It takes no requests before. Its promotion is a step in its own file, so everything that it has
-//! confirmed to the old primary is there, and the other followers go on at their positions.
+//! confirmed to the old primary is there, and the other followers go on at their positions. It takes over
+//! with what it has: who tells it to sees to it that this is enough.
 
 use std::sync::Arc;
 
@@ -24,7 +25,10 @@ use crate::wire::{self, Wires};
 /// What a standby is at the moment.
 #[derive(Clone)]
 enum Duty {
-    Following,
+    /// It follows; `failed` says why, if it was told to take over and could not.
+    Following {
+        failed: Option<String>,
+    },
     /// It was told to take over.
     TakingOver,
     Leading(Arc<Primary>),
@@ -51,7 +55,7 @@ pub(crate) fn start(context: NodeContext) -> Result<Started, rusqlite::Error> {
         servers: Arc::clone(&context.servers),
         settings: context.settings,
         labels,
-        duty: watch::Sender::new(Duty::Following),
+        duty: watch::Sender::new(Duty::Following { failed: None }),
     });
     standby.measure();
     let (turned, replay) = watch::channel(Replay::Running);
@@ -63,7 +67,13 @@ pub(crate) fn start(context: NodeContext) -> Result<Started, rusqlite::Error> {
         });
         tokio::join!(server, living.live(context.peers, &context.wires, replay));
     };
-    Ok(Started::turned(serving, move |control| standby.turn(control, &turned)))
+    Ok(Started::turned_in_time(serving, move |control| {
+        if control == Control::Promote {
+            let standby = Arc::clone(&standby);
+            return Box::pin(async move { standby.promote().await });
+        }
+        Box::pin(std::future::ready(standby.turn(control, &turned)))
+    }))
 }
 
 impl Standby {
@@ -80,9 +90,8 @@ impl Standby {
                     self.duty.send_replace(Duty::Leading(Arc::clone(&primary)));
                     primary.beat().await;
                 }
-                Err(_) => {
-                    // It goes on following; that no primary answers tells that it failed.
-                    self.duty.send_replace(Duty::Following);
+                Err(error) => {
+                    self.duty.send_replace(Duty::Following { failed: Some(error.to_string()) });
                 }
             }
         }
@@ -99,22 +108,37 @@ impl Standby {
     }
 
     async fn answer(&self, request: Request) -> Result<Reply, String> {
-        let mut duty = self.duty.subscribe();
-        let duty = duty.wait_for(|duty| !matches!(duty, Duty::TakingOver)).await.map(|duty| duty.clone());
-        match duty {
-            Ok(Duty::Leading(primary)) => primary.answer(request).await,
+        match self.settled().await {
+            Duty::Leading(primary) => primary.answer(request).await,
             _ => replica::answer(&self.connections, &request),
         }
+    }
+
+    /// Takes over, and returns when it leads; told twice is told once.
+    async fn promote(&self) -> Result<(), String> {
+        self.duty.send_if_modified(|duty| {
+            let follows = matches!(duty, Duty::Following { .. });
+            if follows {
+                *duty = Duty::TakingOver;
+            }
+            follows
+        });
+        match self.settled().await {
+            Duty::Following { failed } => Err(failed.unwrap_or_else(|| "it still follows".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits while it is taking over, and returns what it is then.
+    async fn settled(&self) -> Duty {
+        let mut duty = self.duty.subscribe();
+        let settled = duty.wait_for(|duty| !matches!(duty, Duty::TakingOver)).await;
+        settled.expect("the sender is this standby's own").clone()
     }
 
     fn turn(&self, control: Control, replay: &watch::Sender<Replay>) -> Result<(), String> {
         let duty = self.duty.borrow().clone();
         match (duty, control) {
-            (Duty::Following, Control::Promote) => {
-                self.duty.send_replace(Duty::TakingOver);
-            }
-            // Told twice is told once.
-            (_, Control::Promote) => {}
             (Duty::Leading(primary), control) => return primary.turn(control),
             (_, Control::Replay(how)) => {
                 replay.send_replace(how);
@@ -128,7 +152,7 @@ impl Standby {
     fn measure(&self) {
         measure_size(&self.connections, &self.labels);
         let duty = self.duty.subscribe();
-        let following = move || matches!(*duty.borrow(), Duty::Following);
+        let following = move || matches!(*duty.borrow(), Duty::Following { .. });
         measure_lag(&self.connections, self.labels.clone(), following);
     }
 }

@@ -4,6 +4,7 @@
 mod database;
 mod failover;
 mod others;
+mod outage;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::node::{Control, NodeContext, Started, Turn};
+use crate::service::worker;
 use crate::settings::{ServiceTime, Settings};
 use crate::store::database::{Content, Reply, Request};
 use crate::store::service_time::Servers;
@@ -69,6 +71,7 @@ impl Node {
                 Role::Standby => standby::start(context).unwrap(),
                 Role::Replica => replica::start(context).unwrap(),
                 Role::Cache => cache::start(context),
+                Role::Worker => Started::plain(worker::start(context)),
                 Role::Queue => Started::plain(queue::start(context).unwrap()),
                 _ => Started::plain(objects::start(context).unwrap()),
             };
@@ -85,9 +88,13 @@ impl Node {
         std::mem::take(&mut self.folder)
     }
 
-    fn turn(&self, control: Control) {
-        let _inside = self.runtime.as_ref().unwrap().enter();
-        (self.turn)(control).unwrap();
+    async fn turn(&self, control: Control) {
+        let runtime = self.runtime.as_ref().unwrap();
+        let turning = {
+            let _inside = runtime.enter();
+            (self.turn)(control)
+        };
+        runtime.spawn(turning).await.unwrap().unwrap();
     }
 
     fn tell(&self, peers: &[&Node]) {

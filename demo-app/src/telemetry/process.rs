@@ -13,7 +13,8 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::store::lock;
 use crate::telemetry::instruments;
 
-/// How often the runtime's timer is tried.
+/// How often the runtime's timer is tried. It counts in milliseconds and rounds up (`tokio::time`), so that an
+/// idle process is up to one late as well.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A shorter time, as before the last report of a process that ends, says nothing of a share.
@@ -113,7 +114,7 @@ fn measure_memory(limit: u64) {
         .build();
     meter
         .i64_observable_up_down_counter("process.memory.limit")
-        .with_description("Memory that this process may have.")
+        .with_description("Memory that this process may have: with more it is killed.")
         .with_unit("By")
         .with_callback(move |observer| observer.observe(limit as i64, &[]))
         .build();
@@ -123,7 +124,7 @@ fn measure_delay() {
     let delay = instruments::histogram(
         "process",
         "process.scheduling.delay",
-        "How late a 10 ms timer of this process's runtime fires.",
+        "How late a 10 ms timer of this process's runtime fires; its grain of a millisecond is in it.",
         &DELAY_SECONDS,
     );
     tokio::spawn(async move {

@@ -1,8 +1,11 @@
 //! The contract of the content API.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::json;
 use tiertop_demo::fault::Effect;
+use tiertop_demo::load::{self, LoadOptions, LoadPlan, PAYLOAD_BYTES};
 use tiertop_demo::{Demo, Phase, Role};
 
 use crate::client::Api;
@@ -63,6 +66,26 @@ async fn the_api_keeps_its_contract_and_says_why_it_refuses() {
         assert_eq!(status, expected, "{method} {path} {start}: {answer}");
         assert!(answer["error"].is_string(), "{method} {path} {start} says no reason");
     }
+    demo.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn large_payloads_are_stored_before_the_start_and_taken_afterwards() {
+    const BYTES: usize = 100_000;
+    let mut options = options_of(Phase::DATABASE_READS, NOBODY);
+    (options.load.payload_bytes, options.load.items) = (BYTES, 200);
+    let demo = Demo::start(options).await.unwrap();
+    let api = Api::new(demo.front_address());
+    for id in [1, 200] {
+        let (status, content) = api.get(id).await;
+        assert_eq!((status, content["payload"].as_str().unwrap().len()), (StatusCode::OK, BYTES));
+    }
+    let plan =
+        LoadPlan { payload_bytes: *PAYLOAD_BYTES.end(), rate: 20.0, reads_per_write: 1.0, ..LoadPlan::default() };
+    let mut load = LoadOptions::new(demo.front_address(), plan, demo.content_ids().to_vec());
+    load.duration = Some(Duration::from_secs(1));
+    let report = load::run(load, std::future::pending()).await;
+    assert!(report.writes.count() > 0 && report.counts.failed == 0, "{report}");
     demo.stop().await.unwrap();
 }
 

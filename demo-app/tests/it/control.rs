@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tiertop_demo::Demo;
+use tiertop_demo::{Demo, Role};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::client::Api;
 use crate::{NOBODY, demo, eventually};
@@ -57,6 +59,30 @@ async fn a_fault_ends_by_itself_after_its_time() {
     let (status, _) = begin(&api, json!({ "fault": "gc-stalls", "for": "300ms" })).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     eventually("the end", async || (active(&api).await == 0).then_some(())).await;
+    assert_eq!(demo.truth().borrow().len(), 1);
+    demo.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_a_fault_that_has_its_time_and_ends() {
+    let mut options = crate::options(NOBODY);
+    options.settings.autoscaled = false;
+    let demo = Demo::start(options).await.unwrap();
+    let address = demo.open_control(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let api = Api::new(address);
+    let apps = || demo.nodes().iter().filter(|node| node.role == Role::App).count();
+    let before = apps();
+
+    let body = json!({ "fault": "over-provisioned", "intensity": "high", "for": "1s" }).to_string();
+    let mut hasty = TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /faults HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n\r\n", body.len());
+    hasty.write_all((head + &body).as_bytes()).await.unwrap();
+    eventually("more instances", async || (apps() > before).then_some(())).await;
+    drop(hasty);
+
+    eventually("the fault to be told", async || (active(&api).await == 1).then_some(())).await;
+    eventually("its end", async || (active(&api).await == 0).then_some(())).await;
+    assert_eq!(apps(), before, "a fault is told until it has been put back");
     assert_eq!(demo.truth().borrow().len(), 1);
     demo.stop().await.unwrap();
 }

@@ -155,23 +155,6 @@ async fn a_deploy_replaces_an_instance_and_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn the_standby_takes_over_and_the_old_primary_stands_by() {
-    let demo = demo(NOBODY).await;
-    let api = Api::new(demo.front_address());
-    let id = api.post(1, "before").await;
-    let away = Duration::from_millis(500);
-    let failover = demo.begin(&[Effect::Failover { away }]).await.unwrap();
-    let role = |name: &str| demo.nodes().into_iter().find(|node| node.name == name).unwrap().role;
-    eventually("another primary", async || (role("db-standby-b") == Role::Primary).then_some(())).await;
-    demo.end(failover).await.unwrap();
-    assert_eq!((role("db-primary-a"), state(&demo, "db-primary-a")), (Role::Standby, NodeState::Running));
-    assert_eq!(api.get(id).await.0, http::StatusCode::OK);
-    let written = api.post(1, "after").await;
-    assert!(written > id);
-    demo.stop().await.unwrap();
-}
-
-#[tokio::test]
 async fn a_flushed_cache_misses_and_fills_again() {
     let (sink, endpoint) = Sink::start();
     let demo = demo(&endpoint).await;

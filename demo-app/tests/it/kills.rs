@@ -1,12 +1,14 @@
-//! What was acknowledged is never lost and never answers 404, while instances are killed.
+//! What was acknowledged is never lost and never answers 404, while instances of every tier are killed and
+//! the standby takes over from the primary.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tiertop_demo::fault::Effect;
 use tiertop_demo::{Demo, Role};
 use tokio::sync::mpsc;
 
@@ -16,10 +18,23 @@ use crate::{NOBODY, demo, eventually};
 /// What was acknowledged: a content's id and its payload.
 type Acknowledged = (i64, String);
 
+/// How many writes are acknowledged between one kill and the next, so that kills hit different moments.
+const IN_BETWEEN: usize = 10;
+
+/// How long a writer waits that nobody answered.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// What the writer and the test share.
+#[derive(Default)]
+struct Writing {
+    stop: AtomicBool,
+    acknowledged: AtomicUsize,
+}
+
 /// Writes as fast as it is answered, until it is told to stop; some are uploads.
-async fn write(api: Arc<Api>, stop: Arc<AtomicBool>, acknowledged: mpsc::UnboundedSender<Acknowledged>) {
+async fn write(api: Arc<Api>, writing: Arc<Writing>, acknowledged: mpsc::UnboundedSender<Acknowledged>) {
     for number in 0.. {
-        if stop.load(Ordering::Relaxed) {
+        if writing.stop.load(Ordering::Relaxed) {
             return;
         }
         let payload = format!("payload {number}");
@@ -30,9 +45,14 @@ async fn write(api: Arc<Api>, stop: Arc<AtomicBool>, acknowledged: mpsc::Unbound
             api.send(Method::POST, "/api/v1/content", &[], body).await
         };
         // What was refused was not acknowledged; it may be tried again.
-        if let Some(answer) = sent.filter(|answer| answer.status.is_success()) {
-            let id = answer.json()["content_id"].as_i64().unwrap();
-            acknowledged.send((id, payload)).unwrap();
+        match sent {
+            Some(answer) if answer.status.is_success() => {
+                let id = answer.json()["content_id"].as_i64().unwrap();
+                acknowledged.send((id, payload)).unwrap();
+                writing.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(_) => {}
+            None => tokio::time::sleep(RETRY).await,
         }
     }
 }
@@ -67,13 +87,29 @@ async fn kill_and_await_the_next(demo: &Demo, role: Role) {
     eventually("the supervision", async || first().filter(|next| next.pid != killed.pid)).await;
 }
 
+/// Lets the standby take over, and returns when it is the primary.
+async fn fail_over(demo: &Demo) {
+    let primary = || demo.nodes().into_iter().find(|node| node.role == Role::Primary);
+    let before = primary().unwrap().name;
+    let failover = demo.begin(&[Effect::Failover { away: Duration::from_millis(300) }]).await.unwrap();
+    eventually("another primary", async || primary().filter(|next| next.name != before)).await;
+    demo.end(failover).await.unwrap();
+}
+
+/// Waits until some more writes are acknowledged.
+async fn some_writes(writing: &Writing) {
+    let enough = writing.acknowledged.load(Ordering::Relaxed) + IN_BETWEEN;
+    eventually("writes to go on", async || (writing.acknowledged.load(Ordering::Relaxed) >= enough).then_some(()))
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_never_lost_while_instances_are_killed() {
     let demo = demo(NOBODY).await;
     let api = Arc::new(Api::new(demo.front_address()));
-    let stop = Arc::new(AtomicBool::new(false));
+    let writing = Arc::new(Writing::default());
     let (acknowledged, reader) = mpsc::unbounded_channel();
-    let writer = tokio::spawn(write(Arc::clone(&api), Arc::clone(&stop), acknowledged));
+    let writer = tokio::spawn(write(Arc::clone(&api), Arc::clone(&writing), acknowledged));
     let reader = tokio::spawn(read(Arc::clone(&api), reader));
 
     for role in [
@@ -85,13 +121,21 @@ async fn what_was_acknowledged_is_never_lost_while_instances_are_killed() {
         Role::Primary,
         Role::ObjectStore,
         Role::Web,
+        Role::LoadBalancer,
+        Role::Edge,
+        Role::External,
+        Role::Standby,
         Role::App,
     ] {
+        some_writes(&writing).await;
         kill_and_await_the_next(&demo, role).await;
-        // Some traffic in between, so that kills hit different moments.
-        tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    stop.store(true, Ordering::Relaxed);
+    some_writes(&writing).await;
+    fail_over(&demo).await;
+    some_writes(&writing).await;
+    kill_and_await_the_next(&demo, Role::Primary).await;
+    some_writes(&writing).await;
+    writing.stop.store(true, Ordering::Relaxed);
     writer.await.unwrap();
     let all = reader.await.unwrap();
     assert!(all.len() > 50, "only {} were acknowledged", all.len());

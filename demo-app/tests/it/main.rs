@@ -5,6 +5,7 @@
 mod api;
 mod client;
 mod control;
+mod failover;
 mod faults;
 mod kills;
 mod lifetime;

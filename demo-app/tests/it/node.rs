@@ -73,6 +73,14 @@ async fn a_process_that_leaks_is_killed_at_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_over_its_limit_is_killed_whatever_took_the_memory() {
+    let (_sink, endpoint) = Sink::start();
+    let mut node = Node::start("web", &endpoint, &json!({ "memory_limit_bytes": 1 << 20 }), &[]);
+    let status = eventually("the node to end", async || node.process.try_wait().unwrap()).await;
+    assert_eq!(status.signal(), Some(9), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leak_takes_memory_and_gives_all_of_it_back() {
     let (sink, endpoint) = Sink::start();
     // Far from what is taken, also when the machine is busy and the reports come late.

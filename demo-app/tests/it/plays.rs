@@ -1,10 +1,13 @@
 //! Faults by their names, and scenario files: all of them can be played, and the truth of them is told.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
 use tiertop_demo::fault::{Fault, Intensity};
-use tiertop_demo::{Demo, NodeInfo, NodeState, Phase};
+use tiertop_demo::play::Play;
+use tiertop_demo::scenario::Scenario;
+use tiertop_demo::{Demo, NodeInfo, NodeState, Phase, Role};
 
 use crate::{NOBODY, eventually, options};
 
@@ -65,6 +68,39 @@ async fn faults_of_writes_begin_and_end() {
     begin_and_end_all(Phase::WRITES).await;
 }
 
+/// Plays a fault until `over` completes; returns how many application instances there are right after.
+async fn apps_after(demo: &Demo, over: impl Future<Output = ()>) -> usize {
+    let (healthy, lasting) = (Duration::from_millis(100), Duration::from_millis(300));
+    let mut scenario = Scenario::of(Fault::OverProvisioned, Intensity::High, healthy, lasting, Duration::ZERO);
+    scenario.load.rate = 0.0;
+    let play = Play { duration: None, ..Play::of(scenario) };
+    play.run(demo, over).await.unwrap();
+    apps(demo)
+}
+
+fn apps(demo: &Demo) -> usize {
+    demo.nodes().iter().filter(|node| node.role == Role::App).count()
+}
+
+#[tokio::test]
+async fn a_play_that_is_over_while_a_fault_begins_or_ends_puts_it_back_whole() {
+    let mut options = options(NOBODY);
+    options.settings.autoscaled = false;
+    let demo = Demo::start(options).await.unwrap();
+    let before = apps(&demo);
+    let begins = eventually("its begin", async || (apps(&demo) > before).then_some(()));
+    assert_eq!(apps_after(&demo, begins).await, before);
+
+    let mut truth = demo.truth();
+    let told = truth.borrow_and_update().len();
+    let ends = async {
+        // The truth is told when what was changed starts to be put back.
+        truth.wait_for(|lines| lines.len() > told).await.unwrap();
+    };
+    assert_eq!(apps_after(&demo, ends).await, before);
+    demo.stop().await.unwrap();
+}
+
 const SHORT: &str = r#"
     name = "short"
     phase = 3
@@ -108,6 +144,9 @@ fn a_scenario_file_is_played_and_its_truth_written_as_each_fault_ends() {
     let output = tiertop_demo(&["run", "--fault", "cache-flush", "--phase", "2"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("try --phase 3"), "{said}");
+    let output = tiertop_demo(&["run", "--fault", "cache-flush", "--duration", "60s"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("try a shorter --fault-after"), "{said}");
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use tiertop_demo::fault::Effect;
 use tiertop_demo::load::{self, LoadOptions, LoadPlan};
-use tiertop_demo::{Demo, Phase, Role, Zone};
+use tiertop_demo::{Demo, Phase, Role, Servers, Zone};
 
 use crate::client::Api;
 use crate::sink::Sink;
 use crate::stack::Stack;
-use crate::{demo, eventually};
+use crate::{connect, demo, eventually};
 
 /// The lags of a replica, with their times in seconds, the newest last.
 fn lags(sink: &Sink, replica: SocketAddr) -> Vec<(f64, f64)> {
@@ -139,6 +139,13 @@ async fn a_flushed_cache_finds_less_as_redis_itself_counts() {
     demo.stop().await.unwrap();
 }
 
+/// Whether the primary has the index that finds a user's contents.
+async fn user_index(servers: &Servers) -> bool {
+    let client = connect(servers).await;
+    let asked = "SELECT count(*) FROM pg_indexes WHERE indexname = 'user_content_user_id'";
+    client.query_one(asked, &[]).await.unwrap().get::<_, i64>(0) == 1
+}
+
 #[tokio::test]
 async fn the_primary_bears_sessions_and_locks_and_loses_its_index_until_they_are_ended() {
     let (sink, endpoint) = Sink::start();
@@ -172,9 +179,12 @@ async fn the_primary_bears_sessions_and_locks_and_loses_its_index_until_they_are
     assert!(longest > held / 2, "a write waits {longest:?} at most for a lock held {held:?}");
     demo.end(locked).await.unwrap();
 
+    assert!(user_index(&stack.servers).await, "a demo starts with its index");
     let gone = demo.begin(&[Effect::DropIndex { row: Duration::ZERO }]).await.unwrap();
+    assert!(!user_index(&stack.servers).await, "the index is there while it is dropped");
     assert_eq!(api.call(http::Method::GET, "/api/v1/content?user_id=7", "").await.0, StatusCode::OK);
     demo.end(gone).await.unwrap();
+    assert!(user_index(&stack.servers).await, "the index is not there again");
     demo.stop().await.unwrap();
 }
 

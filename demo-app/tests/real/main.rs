@@ -27,12 +27,29 @@ async fn demo(servers: &Servers, endpoint: &str) -> Demo {
 }
 
 async fn demo_in(phase: Phase, servers: &Servers, endpoint: &str) -> Demo {
+    Demo::start(options(phase, servers, endpoint)).await.expect("the demo starts")
+}
+
+/// An endpoint where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+fn options(phase: Phase, servers: &Servers, endpoint: &str) -> DemoOptions {
     let program = env!("CARGO_BIN_EXE_tiertop-demo");
     let mut options = DemoOptions::new(vec![OsString::from(program), OsString::from("node")], phase);
     endpoint.clone_into(&mut options.otlp_endpoint);
     options.load.items = 200;
     options.backends = Backends::Real(servers.clone());
-    Demo::start(options).await.expect("the demo starts")
+    options
+}
+
+/// Opens a connection to the database of the primary, as nothing of the demo.
+async fn connect(servers: &Servers) -> tokio_postgres::Client {
+    let mut config = tokio_postgres::Config::new();
+    config.host(servers.primary.ip().to_string()).port(servers.primary.port());
+    config.user(&servers.user).dbname(&servers.database);
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 /// Asks again and again until there is an answer.

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use http::{Method, StatusCode};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
-use tiertop_demo::Phase;
+use tiertop_demo::{Demo, Phase};
 
 use crate::client::Api;
 use crate::sink::{Attributes, Sink};
 use crate::stack::Stack;
-use crate::{demo, demo_in, eventually};
+use crate::{NOBODY, connect, demo, demo_in, eventually, options};
 
 fn is_at(attributes: &Attributes, address: SocketAddr) -> bool {
     attributes.get("server.address") == Some(&format!("\"{}\"", address.ip()))
@@ -137,5 +137,28 @@ async fn sidecars_tell_what_their_servers_have() {
     assert!(
         !sink.points().iter().any(|point| point.service() == "content-cache" && point.metric.starts_with("process."))
     );
+    demo.stop().await.unwrap();
+}
+
+const SESSIONS: &str = "CREATE TABLE IF NOT EXISTS session (id text PRIMARY KEY, user_id bigint NOT NULL)";
+
+#[tokio::test]
+async fn servers_that_are_not_marked_as_the_demos_are_left_as_they_are() {
+    let stack = Stack::start().await;
+    let client = connect(&stack.servers).await;
+    let named = format!("\"{}\"", stack.servers.database);
+    client.batch_execute(SESSIONS).await.unwrap();
+    client.batch_execute("INSERT INTO session VALUES ('precious', 1) ON CONFLICT DO NOTHING").await.unwrap();
+    client.batch_execute(&format!("ALTER DATABASE {named} SET tiertop.demo = 'off'")).await.unwrap();
+    let refused = Demo::start(options(Phase::WEB_TIER, &stack.servers, NOBODY)).await.unwrap_err().to_string();
+    assert!(refused.contains("not marked") && refused.contains("ALTER DATABASE"), "{refused}");
+    let kept = client.query_one("SELECT count(*) FROM session WHERE id = 'precious'", &[]).await.unwrap();
+    assert_eq!(kept.get::<_, i64>(0), 1);
+
+    // What was marked again is emptied.
+    client.batch_execute(&format!("ALTER DATABASE {named} RESET tiertop.demo")).await.unwrap();
+    let demo = demo_in(Phase::WEB_TIER, &stack.servers, NOBODY).await;
+    let kept = client.query_one("SELECT count(*) FROM session WHERE id = 'precious'", &[]).await.unwrap();
+    assert_eq!(kept.get::<_, i64>(0), 0);
     demo.stop().await.unwrap();
 }

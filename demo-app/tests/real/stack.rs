@@ -1,6 +1,6 @@
 //! The real servers of a test: those that `stack.sh` starts for it, or those that the environment names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tiertop_demo::Servers;
@@ -46,11 +46,40 @@ impl Drop for Stack {
     }
 }
 
-fn script(folder: &PathBuf, order: &str) -> Result<(), String> {
+fn script(folder: &Path, order: &str) -> Result<(), String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/stack/stack.sh");
     let mut command = Command::new(script);
     command.arg(order).env("TIERTOP_STACK_DIR", folder).env_remove("TIERTOP_STACK_PORT");
     let output = command.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() { Ok(()) } else { Err(said) }
+}
+
+#[test]
+fn the_script_neither_uses_nor_removes_a_folder_that_it_did_not_make() {
+    let folder = tempfile::tempdir().unwrap();
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "mine").unwrap();
+    for order in ["start", "wipe"] {
+        let why = script(folder.path(), order).unwrap_err();
+        assert!(why.contains(folder.path().to_str().unwrap()), "{order}: {why}");
+    }
+    assert!(precious.exists());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_script_ends_no_process_that_a_file_left_behind_names_by_chance() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("port"), "20000").unwrap();
+    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    for (server, file) in [("primary", "postmaster.pid"), ("cache-a", "redis.pid")] {
+        std::fs::create_dir(folder.path().join(server)).unwrap();
+        std::fs::write(folder.path().join(server).join(file), format!("{}\n", other.id())).unwrap();
+    }
+    script(folder.path(), "stop").unwrap();
+    let lives = other.try_wait().unwrap().is_none();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(lives, "a process of somebody else was ended");
 }

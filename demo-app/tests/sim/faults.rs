@@ -5,6 +5,7 @@ use std::time::Duration;
 use tiertop_demo::fault::{Fault, Intensity};
 use tiertop_demo::scenario::Scenario;
 use tiertop_demo::sim::summary::Figures;
+use tiertop_demo::{Phase, Settings};
 
 use crate::{Outcome, play, play_without, scenario};
 
@@ -144,6 +145,20 @@ fn poison_messages_fail_again_and_again_and_end_as_dead_letters() {
     assert!(with.faulty().last("queue.depth content-dead-letters") > Some(50.0));
     assert!(without.faulty().grown("queue.redeliveries") < 1.0);
     assert_eq!(without.faulty().last("queue.depth content-dead-letters"), Some(0.0));
+}
+
+#[test]
+fn an_outage_longer_than_all_receives_sends_no_message_to_the_dead_letters() {
+    let mut scenario = loaded(Fault::PrimaryFailover, Intensity::Low, 40.0, 3.0);
+    scenario.phase = Phase::WRITES;
+    scenario.settings = Settings::of(Phase::WRITES);
+    scenario.settings.visibility_timeout = Duration::from_secs(1);
+    scenario.settings.most_receives = 1;
+    // So messages are under way when the primary goes.
+    scenario.settings.worker.mean = Duration::from_millis(400);
+    let outcome = play(&scenario);
+    assert!(outcome.faulty().most("queue.oldest_message.age") > Some(4.0), "messages wait for the primary");
+    assert_eq!(outcome.faulty().last("queue.depth content-dead-letters"), Some(0.0));
 }
 
 #[test]

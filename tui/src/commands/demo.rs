@@ -19,12 +19,15 @@ use super::{Format, ScreenArgs, print, say, updates_of};
 /// How long a report without a screen watches, unless told.
 const HEADLESS_FOR: Duration = Duration::from_secs(30);
 
+/// How long a report without a screen watches once a fault is over, unless told.
+const AFTERWARDS: Duration = Duration::from_secs(10);
+
 /// What to start, and how to show it.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     #[command(flatten)]
     play: PlayArgs,
-    /// Without a screen: print per-tier and headline figures at the end, after 30s unless told.
+    /// Without a screen: print per-tier and headline figures at the end, after 30s, or after the fault, unless told.
     #[arg(long)]
     headless: bool,
     /// With --headless: print the last snapshot as JSON.
@@ -98,7 +101,10 @@ async fn show(args: &DemoArgs, play: &Play, demo: &Demo, agent: &Agent) -> Resul
 /// No screen: what the load saw and what the last snapshot says.
 async fn report(args: DemoArgs) -> Result<ExitCode> {
     let mut play = wanted(&args.play)?;
-    let lasting = *play.duration.get_or_insert(HEADLESS_FOR);
+    // A fault that was asked for is played to its end.
+    let over = play.scenario.faults.iter().map(|fault| fault.plan.after.saturating_add(fault.plan.lasting)).max();
+    let lasting = over.map_or(HEADLESS_FOR, |over| over.saturating_add(AFTERWARDS).max(HEADLESS_FOR));
+    let lasting = *play.duration.get_or_insert(lasting);
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
     let (agent, demo) = tokio::select! {
@@ -113,6 +119,9 @@ async fn report(args: DemoArgs) -> Result<ExitCode> {
         humantime::format_duration(lasting)
     );
     let played = run_play(&play, &demo, interrupt.heard()).await;
+    for line in demo.truth().borrow().iter() {
+        eprintln!("tiertop demo: {line}");
+    }
     let last = Arc::clone(&agent.snapshots().borrow());
     let stopped = stop(demo, agent).await;
     let load = played?;

@@ -156,6 +156,17 @@ fn without_a_screen_it_reports_and_sigterm_ends_it_early_in_good_order() {
     assert_is_whole(&serde_json::from_str(succeeded(&stopped)).unwrap());
 }
 
+#[test]
+fn without_a_screen_it_says_when_its_fault_began_and_ended_beside_the_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let times = ["--fault-after", "1s", "--fault-for", "1s", "--duration", "3s"];
+    let played = headless(folder.path(), &[&["--fault", "replica-lag"], &times[..]].concat());
+    let played = played.wait_with_output().unwrap();
+    let figures = succeeded(&played);
+    assert!(said(&played).contains("tiertop demo: replica-lag was wrong from "), "{}", said(&played));
+    assert!(!figures.contains("was wrong"), "{figures}");
+}
+
 /// Asserts that a snapshot knows everything there is to know of the demo.
 fn assert_is_whole(snapshot: &Value) {
     let tiers = snapshot["tiers"].as_array().unwrap();

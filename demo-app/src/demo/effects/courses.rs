@@ -58,7 +58,7 @@ pub(super) async fn run(
         }
         Effect::Deploy { slower, .. } => deploy(fleet, &names, slower, &mut stopped).await,
         Effect::Failover { away } => {
-            fleet.keep_down(&fleet.names(Role::Primary));
+            fleet.take_primary_down().await?;
             if wait(&mut stopped, away).await {
                 fleet.promote().await?;
             }

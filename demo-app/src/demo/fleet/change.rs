@@ -1,4 +1,4 @@
-//! How instances come, go, and change their roles.
+//! How instances come and go.
 //!
 //! An instance that goes for good, or is replaced, is first taken out of what its peers are told, and gets
 //! a while to finish what it has begun: nobody sees an error for it.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Fleet, Place, STOP_TIMEOUT, Standing, Whom, remove_files, say};
+use super::{Fleet, Place, STOP_TIMEOUT, Standing, Whom, say};
 use crate::demo::DemoError;
 use crate::demo::child::{self, Child, Ended, Start};
 use crate::node::{Beginning, Control, Order};
@@ -81,38 +81,22 @@ impl Fleet {
         self.start_seats(&new).await
     }
 
-    /// Makes the standby the primary; the one that was becomes the standby, with nothing in its folder.
-    /// Of the two, peers are told of one primary at a time.
-    pub(crate) async fn promote(&self) -> Result<(), DemoError> {
-        let _change = self.change.lock().await;
-        let one = |role| self.names(role).into_iter().next().ok_or(DemoError::NoSuchRole(role));
-        let (old, new) = ([one(Role::Primary)?], [one(Role::Standby)?]);
-        self.update(&old, |place| place.listed = false);
-        self.tell_peers().await;
-        if let Err(error) = self.turn_once(&Whom::Seat(new[0].clone()), &Control::Promote).await {
-            self.update(&old, |place| place.listed = true);
-            self.tell_peers().await;
-            return Err(error);
-        }
-        self.update(&old, |place| place.seat.role = Role::Standby);
-        self.update(&new, |place| place.seat.role = Role::Primary);
-        self.tell_peers().await;
-        self.apply_standing(&new[0]).await?;
-        // What the old one had and the new one has not was never acknowledged.
-        let _ = remove_files(&self.folder.join(&old[0]));
-        self.update(&old, |place| place.kept_down = false);
-        self.start_seats(&old).await
-    }
-
     /// Starts the processes of some seats side by side, and tells all of those that are new.
-    async fn start_seats(&self, names: &[String]) -> Result<(), DemoError> {
+    pub(super) async fn start_seats(&self, names: &[String]) -> Result<(), DemoError> {
         let mut started = Vec::new();
+        let mut outcome = Ok(());
         for name in names {
-            started.push((name, self.spawn(name).await?));
+            outcome = self.spawn(name).await.map(|child| started.push((name, child)));
+            if outcome.is_err() {
+                break;
+            }
         }
-        let outcome = self.settle_in(&started).await;
+        if outcome.is_ok() {
+            outcome = self.settle_in(&started).await;
+        }
         if outcome.is_err() {
-            // Of a node that has said why it cannot start, the end is near; of a silent one it is not.
+            // Of a node that has said why it cannot start, the end is near; of a silent one it is not, nor of
+            // those that wait for the rest.
             for (_, child) in &started {
                 child.give_up();
             }
@@ -200,7 +184,7 @@ impl Fleet {
     }
 
     /// Turns in an instance what is turned in those like it, and what its version brings.
-    async fn apply_standing(&self, name: &str) -> Result<(), DemoError> {
+    pub(super) async fn apply_standing(&self, name: &str) -> Result<(), DemoError> {
         let place = lock(&self.places)
             .iter()
             .find(|place| place.seat.name == name)
@@ -216,7 +200,7 @@ impl Fleet {
     }
 
     /// Tells all nodes where their peers are, if that has changed.
-    async fn tell_peers(&self) {
+    pub(super) async fn tell_peers(&self) {
         let peers = self.peers();
         let before: Peers = std::mem::replace(&mut *lock(&self.told), peers.clone());
         if before == peers || before == Peers::default() {
@@ -228,7 +212,27 @@ impl Fleet {
         }
     }
 
-    fn update(&self, names: &[String], change: impl Fn(&mut Place)) {
+    pub(super) fn update(&self, names: &[String], change: impl Fn(&mut Place)) {
         lock(&self.places).iter_mut().filter(|place| names.contains(&place.seat.name)).for_each(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::DemoOptions;
+    use crate::topology::Phase;
+    use tokio::sync::{mpsc, watch};
+
+    #[tokio::test]
+    async fn nodes_that_started_beside_one_that_did_not_are_ended() {
+        let silent = ["sh", "-c", "exec sleep 600"].map(std::ffi::OsString::from).to_vec();
+        let (ended, _ends) = mpsc::channel(8);
+        let fleet = Fleet::new(DemoOptions::new(silent, Phase::WEB_TIER), ended, watch::channel(None).0);
+        let outcome = fleet.start_seats(&["app-a".to_owned(), "app-z".to_owned()]).await;
+        assert!(matches!(outcome, Err(DemoError::NoSuchNode(name)) if name == "app-z"));
+        let started = lock(&fleet.places).iter().find_map(|place| place.child.clone()).unwrap();
+        timeout(Duration::from_secs(20), started.ended()).await.expect("it is ended");
+        fleet.close();
     }
 }

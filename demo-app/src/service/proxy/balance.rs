@@ -51,9 +51,10 @@ impl Drop for Outstanding<'_> {
 }
 
 impl Balance {
-    /// Balances over the instances of a role, and counts them in the metrics.
-    pub(super) fn new(role: Role, mut peers: watch::Receiver<Peers>, seed: u64) -> Arc<Self> {
-        let mut upstreams = Upstreams::default();
+    /// Balances over the instances of a role, and counts them in the metrics; of equals, those in the zone
+    /// `near` come first.
+    pub(super) fn new(role: Role, near: Option<Zone>, mut peers: watch::Receiver<Peers>, seed: u64) -> Arc<Self> {
+        let mut upstreams = Upstreams::preferring(near);
         upstreams.told(peers.borrow_and_update().of(role));
         let state = State { peers, upstreams, random: StdRng::seed_from_u64(seed) };
         let balance = Arc::new(Self { role, state: Mutex::new(state) });
@@ -196,7 +197,7 @@ mod tests {
         }
         let (first, second) = (told[0].address, told[1].address);
         let (_peers, peers) = watch::channel(Peers(told));
-        let balance = Balance::new(Role::App, peers, 1);
+        let balance = Balance::new(Role::App, None, peers, 1);
         let checking = Arc::clone(&balance);
         let client = wire::http::client(Wires::default(), Role::App);
         tokio::spawn(async move { checking.keep_checking(&client).await });

@@ -1,7 +1,9 @@
 //! The instances of the next tier, and which of them gets the next request.
 //!
-//! It is the one with the least requests outstanding, of those that are fit; those with equally few
-//! take turns. When none is fit all are tried, since a wrong suspicion must not turn everybody away.
+//! It is the one with the least requests outstanding, of those that are fit. Of those with equally few, one
+//! in the own zone comes first where the proxy has its like in the other zones, so that a request crosses
+//! zones only to get away from a queue; the rest take turns. When none is fit all are tried, since a wrong
+//! suspicion must not turn everybody away.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -12,6 +14,8 @@ use crate::topology::{Peer, Zone};
 /// The instances of the next tier.
 #[derive(Debug, Default)]
 pub(super) struct Upstreams {
+    /// The zone that is preferred, if one is.
+    near: Option<Zone>,
     /// In the order of their seats.
     instances: Vec<Instance>,
     /// Where there are or were instances.
@@ -37,6 +41,11 @@ pub(super) struct Count {
 }
 
 impl Upstreams {
+    /// Knows no instance yet; of equals, those in the zone `near` come first.
+    pub(super) fn preferring(near: Option<Zone>) -> Self {
+        Self { near, ..Self::default() }
+    }
+
     /// Learns which instances there are; of those that stay, what is known of them stays too.
     pub(super) fn told<'a>(&mut self, peers: impl Iterator<Item = &'a Peer>) {
         let mut before = std::mem::take(&mut self.instances);
@@ -72,8 +81,12 @@ impl Upstreams {
         let index = if draw < self.uneven && candidates.contains(&0) {
             0
         } else {
-            // Of several with the least, the one whose turn it is comes first.
-            candidates.into_iter().min_by_key(|&index| self.instances[index].outstanding)?
+            // Of several that are equal in this, the one whose turn it is comes first.
+            candidates.into_iter().min_by_key(|&index| {
+                let instance = &self.instances[index];
+                let far = self.near.is_some_and(|near| near != instance.peer.zone);
+                (instance.outstanding, far)
+            })?
         };
         self.turn = (index + 1) % count;
         let instance = &mut self.instances[index];
@@ -146,6 +159,18 @@ mod tests {
         assert_eq!(pick(&mut upstreams, now), 3);
         upstreams.done(address(2));
         assert_eq!(pick(&mut upstreams, now), 2);
+    }
+
+    #[test]
+    fn of_equally_busy_instances_one_in_the_own_zone_is_picked() {
+        let (mut upstreams, now) = (Upstreams::preferring(Some(Zone::B)), Instant::now());
+        upstreams.told(peers(&[1, 2, 3, 4]).iter());
+        assert_eq!([(); 4].map(|()| pick(&mut upstreams, now)), [2, 4, 1, 3]);
+        upstreams.done(address(1));
+        assert_eq!(pick(&mut upstreams, now), 1, "a free one far away beats a busy one near");
+        upstreams.health(address(2)).unwrap().unreachable(now);
+        upstreams.health(address(4)).unwrap().unreachable(now);
+        assert_eq!(pick(&mut upstreams, now), 3, "one that is not fit is not near");
     }
 
     #[test]

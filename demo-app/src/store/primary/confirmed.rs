@@ -4,7 +4,8 @@
 //!    with that nobody should wait for it.
 //! 2. A write is acknowledged when its position is confirmed, so that it outlives the primary.
 //! 3. When no standby has asked for [`PATIENCE`], the primary goes on alone: writes are acknowledged at
-//!    once, and one that the standby never got is lost with the primary.
+//!    once, and one that the standby never got is lost with the primary. A primary that starts waits as long
+//!    for the standby that there is.
 //! 4. Replicas are shown no more than is confirmed, so that none is ahead of a promoted standby.
 
 use std::time::{Duration, Instant};
@@ -27,6 +28,11 @@ pub(super) struct Confirmed(watch::Sender<Option<Heard>>);
 impl Confirmed {
     pub(super) fn nothing() -> Self {
         Self(watch::Sender::new(None))
+    }
+
+    /// Expects a standby that has not asked yet at a time.
+    pub(super) fn expect(&self, at: Instant) {
+        self.note(0, at);
     }
 
     /// Notes that the standby said at a time that it has everything up to a position; returns whether that

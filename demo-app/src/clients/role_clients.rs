@@ -13,14 +13,14 @@ use crate::topology::Role;
 type Make<T> = Box<dyn Fn(SocketAddr, char) -> Arc<T> + Send + Sync>;
 
 /// The clients of all instances of a role.
-pub(super) struct Fleet<T> {
+pub(super) struct RoleClients<T> {
     role: Role,
     network: Network,
     make: Make<T>,
     members: Mutex<Vec<(SocketAddr, Arc<T>)>>,
 }
 
-impl<T> Fleet<T> {
+impl<T> RoleClients<T> {
     pub(super) fn new(
         role: Role,
         network: Network,
@@ -58,8 +58,9 @@ mod tests {
     fn an_instance_that_comes_back_keeps_its_client() {
         let peer = |port: u16| Peer { role: Role::Cache, zone: Zone::A, address: ([127, 0, 0, 1], port).into() };
         let (tell, peers) = watch::channel(Peers(vec![peer(1), peer(2)]));
-        let fleet = Fleet::new(Role::Cache, Network { peers, wires: Wires::default() }, |_, letter| Arc::new(letter));
-        let letters = || fleet.present().iter().map(|(_, letter)| **letter).collect::<String>();
+        let clients =
+            RoleClients::new(Role::Cache, Network { peers, wires: Wires::default() }, |_, letter| Arc::new(letter));
+        let letters = || clients.present().iter().map(|(_, letter)| **letter).collect::<String>();
         assert_eq!(letters(), "ab");
         tell.send_replace(Peers(vec![peer(2)]));
         assert_eq!(letters(), "b");
