@@ -149,6 +149,7 @@ impl Live {
         let names = if alarms.is_empty() { BTreeMap::new() } else { names() };
         let findings: Vec<Finding> = alarms.iter().filter_map(|alarm| self.look(alarm, now, &names)).collect();
         let mut burning = burners::burning(snapshot);
+        burning.extend(burners::standing(snapshot));
         if !self.baseline.requests.list.is_empty() {
             let times = traffic::Times { usual: &self.baseline.seconds, now };
             let misses = traffic::reads_fall_through(snapshot, &self.levels, &times);

@@ -1,19 +1,30 @@
 //! Slow burners: what goes bad while requests may still be well, told by the warnings on signals.
 
+use std::collections::BTreeMap;
+
 use super::super::table::{CLASSES, Class};
 use crate::phase::Phase;
-use crate::snapshot::{SignalKind, Snapshot, TierView, WarningView};
+use crate::snapshot::{SignalKind, Snapshot, StallView, TierView, WarningView};
 use crate::tier::TierKind;
 use crate::verdict::{TierRef, Verdict};
 
 /// How sure a verdict is that rests on a signal alone.
 const SURE: f64 = 0.7;
 
+/// A hit rate must have fallen for so long.
+const CHURN_MS: u64 = 12_000;
+/// One instance must stand still so often ...
+const AGAIN: usize = 3;
+/// ... in so many milliseconds: once is nothing.
+const AGAIN_MS: u64 = 60_000;
+
 /// A rule whose warning is a fault of a class, whatever requests say.
 #[derive(Clone, Copy, Debug)]
 struct Burner {
     /// The rule's name.
     rule: &'static str,
+    /// Kinds of the tier that is warned of.
+    of: &'static [TierKind],
     /// The class.
     class: &'static str,
     /// Kinds of tier whose own verdict accounts for the signal: it is then a victim.
@@ -21,12 +32,30 @@ struct Burner {
 }
 
 const BURNERS: &[Burner] = &[
-    Burner { rule: "replica-lag", class: "replica-lag", yields_to: &[] },
-    Burner { rule: "cache-hit-rate-falling", class: "cache-flush", yields_to: &[] },
-    Burner { rule: "queue-backlog", class: "worker-loss", yields_to: BEHIND_A_QUEUE },
-    Burner { rule: "queue-growth", class: "worker-loss", yields_to: BEHIND_A_QUEUE },
-    Burner { rule: "one-zone-carries-all", class: "zone-loss", yields_to: &[] },
-    Burner { rule: "one-instance-carries-all", class: "uneven-balance", yields_to: &[] },
+    Burner { rule: "replica-lag", of: &[TierKind::DbReplica], class: "replica-lag", yields_to: &[] },
+    Burner {
+        rule: "cache-hit-rate-falling",
+        of: &[TierKind::Cache, TierKind::Edge],
+        class: "cache-flush",
+        yields_to: &[],
+    },
+    Burner { rule: "queue-backlog", of: &[TierKind::Queue], class: "worker-loss", yields_to: BEHIND_A_QUEUE },
+    Burner { rule: "queue-growth", of: &[TierKind::Queue], class: "worker-loss", yields_to: BEHIND_A_QUEUE },
+    Burner { rule: "one-zone-carries-all", of: &TierKind::ALL, class: "zone-loss", yields_to: &[] },
+    Burner { rule: "latency-above-usual", of: &[TierKind::Cache], class: "cache-hot-key", yields_to: &TierKind::ALL },
+    Burner {
+        rule: "latency-above-usual",
+        of: &[TierKind::ObjectStore],
+        class: "object-store-slow",
+        yields_to: &TierKind::ALL,
+    },
+    Burner {
+        rule: "latency-above-usual",
+        of: &[TierKind::External],
+        class: "external-slow",
+        yields_to: &TierKind::ALL,
+    },
+    Burner { rule: "one-instance-carries-all", of: &TierKind::ALL, class: "uneven-balance", yields_to: &[] },
 ];
 
 /// What a worker may wait for: if one of these is slow, the queue grows because of it.
@@ -86,13 +115,15 @@ impl Burning {
 pub(super) fn burning(snapshot: &Snapshot) -> Vec<Burning> {
     let open = snapshot.warnings.iter().filter(|warning| warning.ended_unix_ms.is_none());
     open.filter_map(|warning| {
-        let burner = BURNERS.iter().find(|burner| burner.rule == warning.rule)?;
+        // A cache forgets a little all the time.
+        if warning.rule == "cache-hit-rate-falling" && warning.since_unix_ms + CHURN_MS > snapshot.at_unix_ms {
+            return None;
+        }
+        let kind = snapshot.tiers.iter().find(|tier| tier.id == warning.tier)?.kind;
+        let burner = BURNERS.iter().find(|burner| burner.rule == warning.rule && burner.of.contains(&kind))?;
         // What is out of the rotation and still reports is not lost.
-        let name = if burner.class == "zone-loss" && others_report(snapshot, warning) {
-            "uneven-balance"
-        } else {
-            burner.class
-        };
+        let is_uneven = burner.class == "zone-loss" && !lost_some(snapshot, warning);
+        let name = if is_uneven { "uneven-balance" } else { burner.class };
         let class = CLASSES.iter().find(|class| class.name == name)?;
         if warning.rule == "replica-lag" && all_fall_behind(snapshot, warning) {
             return stands_still(snapshot, warning);
@@ -102,6 +133,31 @@ pub(super) fn burning(snapshot: &Snapshot) -> Vec<Burning> {
         Some(Burning { tier: warning.tier.clone(), yields_to: burner.yields_to, ..burning })
     })
     .collect()
+}
+
+/// Instances that stand still again and again, while others go on.
+pub(super) fn standing(snapshot: &Snapshot) -> Vec<Burning> {
+    let Some(class) = CLASSES.iter().find(|class| class.name == "gc-stalls") else { return Vec::new() };
+    let recent =
+        snapshot.stalls.iter().filter(|stall| !stall.ongoing && stall.start_unix_ms + AGAIN_MS > snapshot.at_unix_ms);
+    let mut by_instance: BTreeMap<(&str, &str), Vec<&StallView>> = BTreeMap::new();
+    for stall in recent {
+        if let (Some(tier), Some(instance)) = (&stall.tier, &stall.instance) {
+            by_instance.entry((tier, instance)).or_default().push(stall);
+        }
+    }
+    let again = by_instance.into_iter().filter(|(_, stalls)| stalls.len() >= AGAIN);
+    again
+        .filter_map(|((tier, instance), stalls)| {
+            let tier = snapshot.tiers.iter().find(|known| known.id == tier)?;
+            let longest = stalls.iter().map(|stall| stall.length_ms).max()?;
+            let since_ms = stalls.iter().map(|stall| stall.start_unix_ms).min()?;
+            let (times, seconds) = (stalls.len(), AGAIN_MS / 1_000);
+            let line = format!("{instance} stood still {times} times in {seconds} s, for up to {longest} ms");
+            let standing = Burning::of_class(class, class.name, tier, since_ms, vec![line]);
+            class.kinds.contains(&tier.kind).then_some(Burning { yields_to: &TierKind::ALL, ..standing })
+        })
+        .collect()
 }
 
 /// The tier at fault: the warned one, or the one that a queue waits for, or the one that spreads the load.
@@ -152,10 +208,8 @@ fn stands_still(snapshot: &Snapshot, warning: &WarningView) -> Option<Burning> {
     })
 }
 
-/// Whether instances that take nothing are still heard of.
-fn others_report(snapshot: &Snapshot, warning: &WarningView) -> bool {
-    let warned = snapshot.tiers.iter().find(|tier| tier.id == warning.tier);
-    let idle = warned.into_iter().flat_map(|tier| &tier.instances);
-    let idle = idle.filter(|instance| instance.requests_per_second.is_none_or(|rate| rate < 0.5));
-    idle.clone().count() > 0 && idle.into_iter().all(|instance| instance.silent_for_s.is_none())
+/// Whether an instance of the warned tier is not heard of any more.
+fn lost_some(snapshot: &Snapshot, warning: &WarningView) -> bool {
+    let warned = snapshot.tiers.iter().filter(|tier| tier.id == warning.tier);
+    warned.flat_map(|tier| &tier.instances).any(|instance| instance.silent_for_s.is_some())
 }

@@ -178,10 +178,12 @@ impl Incidents {
             let is_first = open.burning.is_none();
             open.burning = key.filter(|_| is_first).or(open.burning.take());
             open.last_bad_ms = now_ms;
-            if let Some(known) = &mut open.view.verdict
-                && known.class != burning.verdict.class
-                && is_first
-            {
+            let known = open.view.verdict.as_mut().filter(|_| is_first);
+            if let Some(known) = known.filter(|known| known.class == burning.verdict.class) {
+                // Two that say the same.
+                known.confidence = known.confidence.max(burning.verdict.confidence);
+                open.view.unexplained.clear();
+            } else if is_first && let Some(known) = &mut open.view.verdict {
                 open.view.changes += 1;
                 let verdict = explained_by(burning.verdict, known);
                 open.view.verdict = Some(verdict);
@@ -323,7 +325,7 @@ impl Open {
             if known.class == verdict.class && !is_unsure {
                 let (onset, confidence) = (known.onset, known.confidence.max(verdict.confidence));
                 *known = Verdict { confidence, onset, ..verdict };
-                view.unexplained = finding.doubt();
+                view.unexplained = if self.burning.is_some() { String::new() } else { finding.doubt() };
             }
             self.other = None;
             return;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnosis::tests::shop::Shop;
-use crate::snapshot::{IncidentView, InstanceView, Severity, SignalKind, SignalView, TierView, WarningView};
+use crate::snapshot::{IncidentView, InstanceView, Severity, SignalKind, SignalView, StallView, TierView, WarningView};
 use crate::tier::TierKind;
 use crate::verdict::TierRef;
 
@@ -256,7 +256,12 @@ fn a_replica_that_nobody_asks_any_more_is_lost() {
     let mut watched = Watched::new();
     watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0), service(TierKind::DbReplica, 1, 8.0)];
     watched.pass(&Shop::default(), 120);
-    let after = pass_with(&mut watched, 20, |snapshot, _| snapshot.tiers[1].requests_per_second = Some(0.0));
+    let primary = service(TierKind::DbPrimary, 1, 8.0);
+    let after = pass_with(&mut watched, 20, |snapshot, _| {
+        snapshot.tiers[1].requests_per_second = Some(0.0);
+        snapshot.tiers.truncate(2);
+        snapshot.tiers.push(primary.clone());
+    });
     assert_eq!(named(&after.incidents[0]), ("db-replica/shop", Some("replica-loss")));
 
     let mut watched = Watched::new();
@@ -293,4 +298,24 @@ fn when_all_replicas_fall_behind_alike_the_primary_writes_nothing() {
         let after = watched.pass(&Shop::default(), 3);
         assert_eq!(named(&after.incidents[0]).0, tier);
     }
+}
+
+#[test]
+fn gc_stalls_are_one_instance_that_stands_still_again_and_again() {
+    let stall = |start_unix_ms: u64| StallView {
+        start_unix_ms,
+        length_ms: 600,
+        tier: Some("app/shop".to_owned()),
+        instance: Some("shop-b".to_owned()),
+        ..StallView::default()
+    };
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    let began = watched.second * 1_000;
+    watched.snapshot.stalls = vec![stall(began), stall(began + 40_000)];
+    assert_eq!(watched.pass(&Shop::default(), 50).incidents, [], "now and then is nothing");
+    watched.snapshot.stalls = vec![stall(began + 40_000), stall(began + 44_000), stall(began + 48_000)];
+    let after = watched.pass(&Shop::default(), 2);
+    assert_eq!(named(&after.incidents[0]), ("app/shop", Some("gc-stalls")));
 }

@@ -19,13 +19,16 @@ const LOST: f64 = 0.2;
 /// A replica that is so far behind is left out of reading, not lost.
 const LAG_S: f64 = 1.0;
 /// So many times the usual calls to stores for each request come from misses.
-const FALL_THROUGH: f64 = 1.25;
+const FALL_THROUGH: f64 = 1.4;
 /// So many times the usual instances, with no more requests, are too many.
 const FLEET: f64 = 2.5;
 /// Seconds in which a fleet must be too large.
 const FLEET_SHOWN_S: u64 = 30;
 /// Seconds over which memory must rise, and by which share.
 const FILLING: (u64, f64) = (60, 0.25);
+
+/// Who takes the reads that a replica no longer takes.
+const DATABASES: [TierKind; 2] = [TierKind::DbPrimary, TierKind::DbReplica];
 
 /// What is usual, and now.
 pub(super) struct Times<'s> {
@@ -106,6 +109,13 @@ impl Watched<'_> {
             let (front, _) = self.lately(Figure::Load, "", SHOWN_S)?;
             let lags = self.lately(Figure::Signal(SignalKind::ReplicaLagSeconds), &tier.id, SHOWN_S);
             if front < 0.6 * load || lags.is_some_and(|(_, most)| most > LAG_S) {
+                return None;
+            }
+            // Reads that are asked of nobody else either are not wanted.
+            let databases = || self.snapshot.tiers.iter().filter(|tier| DATABASES.contains(&tier.kind));
+            let usually: f64 = databases().filter_map(|tier| self.usual(Figure::Rate, &tier.id)).sum();
+            let now: f64 = databases().filter_map(|tier| tier.requests_per_second).sum();
+            if now < 0.6 * usually {
                 return None;
             }
             let is_lost = |figure, name: &str| {
