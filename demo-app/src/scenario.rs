@@ -23,6 +23,8 @@
 //! The truth of a fault is what [`Fault::truth`] says of its class, unless the file says otherwise under
 //! the fault's `truth`.
 
+mod stored;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
