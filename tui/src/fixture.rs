@@ -56,7 +56,7 @@ pub fn waiting() -> Snapshot {
             listening: vec!["grpc 127.0.0.1:4317".to_owned(), "http 127.0.0.1:4318".to_owned()],
             ..PipelineView::default()
         },
-        ..Snapshot::default()..Snapshot::default()
+        ..Snapshot::default()
     }
 }
 
@@ -158,6 +158,7 @@ fn system(strain: f64) -> Snapshot {
         warnings: Vec::new(),
         pipeline: pipeline(),
         tiers,
+        ..Snapshot::default()
     }
 }
 

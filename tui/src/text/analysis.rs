@@ -27,7 +27,7 @@ pub fn print_report(report: &Report) -> String {
 }
 
 fn verdict_lines(verdict: &Verdict, text: &mut String) {
-    let class = verdict.class.unwrap_or("unknown class");
+    let class = verdict.class.as_deref().unwrap_or("unknown class");
     line!(text, "\n! {}: {} ({class})", words::tier_name(&verdict.tier.id), verdict.title);
     let explained = verdict.explained_share.map(|share| format!(", explains {}", percent(share)));
     line!(text, "  confidence {}{}", percent(verdict.confidence), explained.unwrap_or_default());
@@ -37,7 +37,7 @@ fn verdict_lines(verdict: &Verdict, text: &mut String) {
     for evidence in &verdict.evidence {
         line!(text, "  {evidence}");
     }
-    if let (Some(now), Some(for_good)) = (verdict.remedy_now, verdict.remedy_for_good) {
+    if let (Some(now), Some(for_good)) = (&verdict.remedy_now, &verdict.remedy_for_good) {
         line!(text, "  now       {now}");
         line!(text, "  for good  {for_good}");
     }

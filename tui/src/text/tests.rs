@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tiertop_core::diagnosis::{
-    Alternative, REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict,
-};
+use tiertop_core::diagnosis::{REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TraceCounts};
 use tiertop_core::engine::naming::TierName;
 use tiertop_core::phase::Phase;
 use tiertop_core::tier::TierKind;
+use tiertop_core::verdict::{Alternative, TierRef, Verdict};
 
 use super::*;
 use crate::fixture;
@@ -105,7 +104,7 @@ fn report() -> Report {
         summary: "db-primary/orders@db1:5432: writes wait, reads do not".to_owned(),
         verdicts: vec![Verdict {
             tier: primary.clone(),
-            class: Some("lock-contention"),
+            class: Some("lock-contention".to_owned()),
             title: "writes wait, reads do not".to_owned(),
             phase: Some(Phase::Writes),
             confidence: 0.91,
@@ -113,8 +112,8 @@ fn report() -> Report {
             alternatives: vec![Alternative { tier: app.clone(), explained_share: 0.04 }],
             onset: Some(1_795_456_800_000),
             evidence: vec!["INSERT orders: 190 ms in each of 180 visits, usually 8.1 ms".to_owned()],
-            remedy_now: Some("find the transaction that holds the lock, and end it"),
-            remedy_for_good: Some("short transactions"),
+            remedy_now: Some("find the transaction that holds the lock, and end it".to_owned()),
+            remedy_for_good: Some("short transactions".to_owned()),
         }],
         tiers: vec![charge(&primary, None), charge(&app, Some(1.2))],
         window: Stretch { from_unix_ms: Some(1_795_456_800_000), to_unix_ms: Some(1_795_456_860_000), requests: 180 },
