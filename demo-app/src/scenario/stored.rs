@@ -42,6 +42,7 @@ impl Scenario {
 
     /// Returns the scenario under another rate. Capacities that the file states because the load is to meet
     /// them, and those of the single box, which has no room to spare, grow and shrink with it.
+    #[must_use]
     pub fn at_rate(mut self, rate: f64) -> Self {
         let factor = rate / self.load.rate;
         let usual = Settings::of(self.phase);

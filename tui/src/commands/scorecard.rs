@@ -86,9 +86,8 @@ fn rate(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(args: &ScorecardArgs) -> Result<ExitCode> {
     let began = Instant::now();
-    let plans = plans(args);
     let jobs = args.jobs.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let plays = play_all(&plans, jobs).map_err(|error| eyre!("failed to {error}"))?;
+    let plays = play_all(&plans(args), jobs).map_err(|error| eyre!("failed to {error}"))?;
     let took = Duration::from_secs(began.elapsed().as_secs());
     let took = format!("Took {} with {jobs} plays at once.", humantime::format_duration(took));
     say(&match (&args.markdown, args.json) {

@@ -22,7 +22,7 @@ use super::table::{Outcome, Played};
 use super::truth::Truth;
 
 /// When plays begin: some time, the same for each, so that a play repeats itself.
-const BEGIN: Duration = Duration::from_secs(1_795_456_800);
+const BEGIN: Duration = Duration::from_hours(498_738);
 /// What a request needs on its way to the agent.
 const TRAVEL: Duration = Duration::from_millis(2);
 /// Share of traces that are kept where they are sampled.

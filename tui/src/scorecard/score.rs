@@ -20,38 +20,53 @@ pub const CONFIDENT: f64 = 0.7;
 pub struct FaultScore {
     /// What was wrong.
     pub truth: Truth,
-    /// Seconds from the onset to the first incident that opened during the fault.
-    pub detected_after_s: Option<f64>,
     /// The first verdict that stayed.
     pub verdict: Option<Stayed>,
-    /// It named the tier at fault.
+    /// What is right of it.
+    pub right: Right,
+    /// Seconds from the onset to the first incident that opened during the fault.
+    pub detected_after_s: Option<f64>,
+    /// Seconds from the onset to the beginning of the first verdict that stayed and named the tier at fault.
+    pub right_after_s: Option<f64>,
+    /// From the end of the fault to the end of the last incident that was open then.
+    pub recovery: Recovery,
+    /// How many incidents there were.
+    pub incidents: IncidentCounts,
+    /// What simple ways say.
+    pub guesses: Guesses,
+}
+
+/// What is right of a verdict; nothing where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a row of the table")]
+pub struct Right {
+    /// It names the tier at fault.
     pub tier: bool,
-    /// The tier at fault is the one that it named, or among the first two alternatives.
+    /// The tier at fault is the one that it names, or among the first two alternatives.
     pub top_three: bool,
-    /// It named tier and class.
+    /// It names tier and class.
     pub class: bool,
     /// Its phase is one of the fault's.
     pub phase: bool,
-    /// It named another tier and was confident.
+    /// It names another tier and is confident.
     pub wrong_and_confident: bool,
-    /// A verdict named the tier at fault, stayed, and was doubted, and none was not.
-    pub right_but_doubted: bool,
-    /// Seconds from the onset to the beginning of the first verdict that stayed and named the tier at fault.
-    pub right_after_s: Option<f64>,
-    /// Incidents that opened during the fault.
-    pub incidents: usize,
-    /// How often their verdicts changed.
+    /// There is none that was not doubted, and one that was names the tier at fault.
+    pub doubted: bool,
+}
+
+/// Incidents of a play.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct IncidentCounts {
+    /// Opened during the fault.
+    pub during: usize,
+    /// How often the verdicts of these changed.
     pub changes: u64,
-    /// From the end of the fault to the end of the last incident that was open then.
-    pub recovery: Recovery,
-    /// Incidents that opened in the healthy part before the fault.
+    /// Opened in the healthy part before the fault.
     pub before: usize,
     /// Seconds of that part.
     pub before_s: f64,
-    /// Incidents that opened after the fault.
+    /// Opened after the fault.
     pub after: usize,
-    /// What simple ways say.
-    pub guesses: Guesses,
 }
 
 /// A verdict that stayed.
@@ -106,17 +121,17 @@ pub fn healthy(course: &Course, from_ms: u64) -> HealthScore {
 /// 2. The first that counts is the one that is scored.
 /// 3. An incident from before the fault is no detection of it, but what it says later may be right.
 pub fn fault(course: &Course, truth: &Truth) -> FaultScore {
-    let during = truth.began_ms..truth.ended_ms;
     let since_onset_s = |at_ms: u64| at_ms.saturating_sub(truth.began_ms) as f64 / 1000.0;
+    let is_right = |named: &Named| truth.accepts(named.tier);
     let sure = standing(&course.moments, truth, |named| !named.doubted);
-    let first = sure.first().map(|(_, named)| named);
-    let right = |named: &Named| truth.accepts(named.tier);
-    let tier = first.is_some_and(right);
-    let opened = || course.opened(during.start, during.end);
-    let detected = opened().map(|incident| incident.opened_ms).min();
-    let began_with = course.moments.first().map_or(during.start, |first| first.at_ms);
+    let right = if let Some((_, first)) = sure.first() {
+        right(first, truth)
+    } else {
+        let doubted = standing(&course.moments, truth, |_| true);
+        Right { doubted: doubted.first().is_some_and(|(_, named)| is_right(named)), ..Right::default() }
+    };
+    let detected = course.opened(truth.began_ms, truth.ended_ms).map(|incident| incident.opened_ms).min();
     FaultScore {
-        detected_after_s: detected.map(since_onset_s),
         verdict: sure.first().map(|(began_ms, named)| Stayed {
             after_s: since_onset_s(*began_ms),
             tier: named.tier_id.clone(),
@@ -124,25 +139,40 @@ pub fn fault(course: &Course, truth: &Truth) -> FaultScore {
             phase: named.phase,
             confidence: named.confidence,
         }),
-        tier,
-        top_three: first.is_some_and(|named| right(named) || named.others.iter().take(2).any(|k| truth.accepts(*k))),
-        class: tier && first.is_some_and(|named| named.class.as_ref() == Some(&truth.class)),
-        phase: first.is_some_and(|named| match named.phase {
-            None => truth.phases.is_empty(),
-            Some(phase) => truth.phases.contains(&phase),
-        }),
-        wrong_and_confident: first.is_some_and(|named| !right(named) && named.confidence >= CONFIDENT),
-        right_but_doubted: sure.is_empty()
-            && standing(&course.moments, truth, |_| true).first().is_some_and(|(_, named)| right(named)),
-        right_after_s: sure.iter().find(|(_, named)| right(named)).map(|(began_ms, _)| since_onset_s(*began_ms)),
-        incidents: opened().count(),
-        changes: opened().map(|incident| incident.changes).sum(),
+        right,
+        detected_after_s: detected.map(since_onset_s),
+        right_after_s: sure.iter().find(|(_, named)| is_right(named)).map(|(began_ms, _)| since_onset_s(*began_ms)),
         recovery: recovery(course, truth),
-        before: course.opened(0, during.start).count(),
-        before_s: during.start.saturating_sub(began_with) as f64 / 1000.0,
-        after: course.opened(during.end, u64::MAX).count(),
+        incidents: counts(course, truth),
         guesses: guesses(course, truth),
         truth: truth.clone(),
+    }
+}
+
+fn right(named: &Named, truth: &Truth) -> Right {
+    let tier = truth.accepts(named.tier);
+    Right {
+        tier,
+        top_three: tier || named.others.iter().take(2).any(|kind| truth.accepts(*kind)),
+        class: tier && named.class.as_ref() == Some(&truth.class),
+        phase: match named.phase {
+            None => truth.phases.is_empty(),
+            Some(phase) => truth.phases.contains(&phase),
+        },
+        wrong_and_confident: !tier && named.confidence >= CONFIDENT,
+        doubted: false,
+    }
+}
+
+fn counts(course: &Course, truth: &Truth) -> IncidentCounts {
+    let during = || course.opened(truth.began_ms, truth.ended_ms);
+    let began_with = course.moments.first().map_or(truth.began_ms, |first| first.at_ms);
+    IncidentCounts {
+        during: during().count(),
+        changes: during().map(|incident| incident.changes).sum(),
+        before: course.opened(0, truth.began_ms).count(),
+        before_s: truth.began_ms.saturating_sub(began_with) as f64 / 1000.0,
+        after: course.opened(truth.ended_ms, u64::MAX).count(),
     }
 }
 

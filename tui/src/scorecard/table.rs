@@ -120,8 +120,8 @@ pub fn totals(scores: &[&FaultScore]) -> Totals {
     let all = || scores.iter().copied();
     let named = || all().filter(|score| score.verdict.is_some());
     let count = scores.len().max(1) as f64;
-    let incidents: usize = all().map(|score| score.incidents).sum();
-    let changes: u64 = all().map(|score| score.changes).sum();
+    let incidents: usize = all().map(|score| score.incidents.during).sum();
+    let changes: u64 = all().map(|score| score.incidents.changes).sum();
     let detected = sorted(all().filter_map(|score| score.detected_after_s));
     let ended = || all().filter(|score| score.recovery != Recovery::NoneOpen);
     let recovered = all().filter_map(|score| match score.recovery {
@@ -129,24 +129,24 @@ pub fn totals(scores: &[&FaultScore]) -> Totals {
         Recovery::NoneOpen | Recovery::Never => None,
     });
     Totals {
-        tier: Share::over(all(), |score| score.tier),
-        top_three: Share::over(all(), |score| score.top_three),
-        class: Share::over(all().filter(|score| score.tier), |score| score.class),
-        phase: Share::over(all(), |score| score.phase),
-        phase_of_verdicts: Share::over(named(), |score| score.phase),
-        wrong_and_confident: Share::over(all(), |score| score.wrong_and_confident),
-        right_but_doubted: Share::over(all(), |score| score.right_but_doubted),
+        tier: Share::over(all(), |score| score.right.tier),
+        top_three: Share::over(all(), |score| score.right.top_three),
+        class: Share::over(all().filter(|score| score.right.tier), |score| score.right.class),
+        phase: Share::over(all(), |score| score.right.phase),
+        phase_of_verdicts: Share::over(named(), |score| score.right.phase),
+        wrong_and_confident: Share::over(all(), |score| score.right.wrong_and_confident),
+        right_but_doubted: Share::over(all(), |score| score.right.doubted),
         detected: Share::over(all(), |score| score.detected_after_s.is_some()),
         detected_after_s: quantile(&detected, 0.5).zip(quantile(&detected, 0.9)),
         right_after_s: quantile(&sorted(all().filter_map(|score| score.right_after_s)), 0.5),
         incidents: incidents as f64 / count,
         changes: changes as f64 / incidents.max(1) as f64,
-        most_changes: all().map(|score| score.changes).max().unwrap_or_default(),
+        most_changes: all().map(|score| score.incidents.changes).max().unwrap_or_default(),
         recovered_after_s: quantile(&sorted(recovered), 0.5),
         never_recovered: Share::over(ended(), |score| score.recovery == Recovery::Never),
-        before: all().map(|score| score.before).sum(),
-        before_hours: all().map(|score| score.before_s).sum::<f64>() / 3600.0,
-        after: all().map(|score| score.after).sum(),
+        before: all().map(|score| score.incidents.before).sum(),
+        before_hours: all().map(|score| score.incidents.before_s).sum::<f64>() / 3600.0,
+        after: all().map(|score| score.incidents.after).sum(),
         guesses: std::array::from_fn(|way| all().map(|score| score.guesses.all()[way]).sum::<f64>() / count),
     }
 }

@@ -119,10 +119,19 @@ fn score(story: &[Says]) -> FaultScore {
 #[test]
 fn the_right_verdict_counts_with_its_times() {
     let score = score(&[right((128, 310))]);
-    assert!(score.tier && score.top_three && score.class && score.phase && !score.wrong_and_confident);
+    assert!(
+        score.right.tier
+            && score.right.top_three
+            && score.right.class
+            && score.right.phase
+            && !score.right.wrong_and_confident
+    );
     assert_eq!(score.detected_after_s.map(f64::round), Some(8.0));
     assert_eq!(score.right_after_s.map(f64::round), Some(8.0));
-    assert_eq!((score.incidents, score.changes, score.before, score.after), (1, 0, 0, 0));
+    assert_eq!(
+        (score.incidents.during, score.incidents.changes, score.incidents.before, score.incidents.after),
+        (1, 0, 0, 0)
+    );
     let Recovery::After(seconds) = score.recovery else { panic!("{:?}", score.recovery) };
     assert!((9.9..10.1).contains(&seconds), "{seconds}");
 }
@@ -130,24 +139,30 @@ fn the_right_verdict_counts_with_its_times() {
 #[test]
 fn silence_is_a_miss() {
     let score = score(&[]);
-    assert!(!score.tier && !score.top_three && !score.class && !score.phase && !score.wrong_and_confident);
+    assert!(
+        !score.right.tier
+            && !score.right.top_three
+            && !score.right.class
+            && !score.right.phase
+            && !score.right.wrong_and_confident
+    );
     assert_eq!((score.detected_after_s, score.verdict, score.recovery), (None, None, Recovery::NoneOpen));
 }
 
 #[test]
 fn what_does_not_stay_ten_seconds_is_detection_but_no_verdict() {
     let short = score(&[right((130, 138))]);
-    assert!(short.detected_after_s.is_some() && short.verdict.is_none() && !short.tier);
+    assert!(short.detected_after_s.is_some() && short.verdict.is_none() && !short.right.tier);
     let corrected = score(&[says(1, (130, 137), TierKind::App, "app-cpu"), right((137, 305))]);
-    assert!(corrected.tier && corrected.class);
-    assert_eq!(corrected.changes, 1);
+    assert!(corrected.right.tier && corrected.right.class);
+    assert_eq!(corrected.incidents.changes, 1);
     assert_eq!(corrected.right_after_s.map(f64::round), Some(17.0));
 }
 
 #[test]
 fn the_first_that_stays_counts_though_a_better_one_follows() {
     let score = score(&[says(1, (130, 150), TierKind::App, "app-cpu"), right((150, 305))]);
-    assert!(!score.tier && !score.class && score.wrong_and_confident);
+    assert!(!score.right.tier && !score.right.class && score.right.wrong_and_confident);
     assert_eq!(score.verdict.unwrap().tier, "app/it");
     assert_eq!(score.right_after_s.map(f64::round), Some(30.0));
 }
@@ -156,26 +171,26 @@ fn the_first_that_stays_counts_though_a_better_one_follows() {
 fn a_wrong_verdict_may_be_unsure_or_have_the_right_alternative() {
     let wrong = Says { confidence: 0.4, ..says(1, (130, 300), TierKind::App, "replica-lag") };
     let unsure = score(&[wrong]);
-    assert!(!unsure.tier && !unsure.top_three && !unsure.wrong_and_confident);
-    assert!(!unsure.class, "the class is scored where the tier is right");
+    assert!(!unsure.right.tier && !unsure.right.top_three && !unsure.right.wrong_and_confident);
+    assert!(!unsure.right.class, "the class is scored where the tier is right");
     let second = score(&[Says { other: Some(TierKind::DbReplica), ..wrong }]);
-    assert!(!second.tier && second.top_three);
+    assert!(!second.right.tier && second.right.top_three);
 }
 
 #[test]
 fn a_verdict_that_is_doubted_is_none() {
     let score = score(&[Says { doubt: "unexplained: 41 % attributed", ..right((130, 300)) }]);
-    assert!(!score.tier && score.verdict.is_none() && score.detected_after_s.is_some());
-    assert!(score.right_but_doubted);
+    assert!(!score.right.tier && score.verdict.is_none() && score.detected_after_s.is_some());
+    assert!(score.right.doubted);
 }
 
 #[test]
 fn an_incident_from_before_is_a_false_alarm_and_no_detection() {
     let score =
         score(&[says(1, (80, 330), TierKind::Cache, "cache-flush"), says(2, (350, 360), TierKind::App, "app-cpu")]);
-    assert_eq!((score.before, score.incidents, score.after), (1, 0, 1));
+    assert_eq!((score.incidents.before, score.incidents.during, score.incidents.after), (1, 0, 1));
     assert_eq!(score.detected_after_s, None);
-    assert!(score.verdict.is_some() && !score.tier, "it hides the fault, so it is wrong");
+    assert!(score.verdict.is_some() && !score.right.tier, "it hides the fault, so it is wrong");
 }
 
 #[test]
