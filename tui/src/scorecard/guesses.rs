@@ -10,7 +10,9 @@ use super::truth::Truth;
 const LOOK_MS: u64 = 30_000;
 /// Above this many deviations from what it was, a tier counts as anomalous.
 const ANOMALOUS: f64 = 3.0;
-/// What a deviation is at least, as a share of the mean: the error of a quantile.
+/// The standard deviation of a normal distribution over its median distance from the median.
+const NORMAL: f64 = 1.4826;
+/// What a deviation is at least, as a share of the median: the error of a quantile.
 const LEAST_DEVIATION: f64 = 0.02;
 
 /// How likely each way names the tier at fault, 0 to 1.
@@ -48,7 +50,7 @@ pub fn guesses(course: &Course, truth: &Truth) -> Guesses {
     let z = |tier: &Figures| z(tier, &healthy).unwrap_or(f64::NEG_INFINITY);
     let grown = |tier: &Figures| {
         let before: Vec<f64> = before(tier, &healthy).filter_map(|before| before.self_ms).collect();
-        tier.self_ms.map_or(f64::NEG_INFINITY, |self_ms| self_ms - mean(&before).unwrap_or_default())
+        tier.self_ms.map_or(f64::NEG_INFINITY, |self_ms| self_ms - median(&before).unwrap_or_default())
     };
     let accepted = now.tiers.iter().filter(|tier| truth.accepts(tier.kind)).count();
     let largest_z = greatest(&now.tiers, z);
@@ -66,13 +68,13 @@ fn greatest(tiers: &[Figures], by: impl Fn(&Figures) -> f64) -> Option<&Figures>
     tiers.iter().max_by(|one, other| by(one).total_cmp(&by(other)))
 }
 
-/// Deviations of a tier's 95th percentile over its mean of the healthy part.
+/// Deviations of a tier's 95th percentile over its median of the healthy part, whose first seconds are cold.
 fn z(tier: &Figures, healthy: &[&Moment]) -> Option<f64> {
     let usual: Vec<f64> = before(tier, healthy).filter_map(|before| before.p95_ms).collect();
-    let mean_ms = mean(&usual)?;
-    let squares: Vec<f64> = usual.iter().map(|p95_ms| (p95_ms - mean_ms).powi(2)).collect();
-    let deviation = mean(&squares)?.sqrt().max(LEAST_DEVIATION * mean_ms);
-    Some((tier.p95_ms? - mean_ms) / deviation)
+    let usual_ms = median(&usual)?;
+    let distances: Vec<f64> = usual.iter().map(|p95_ms| (p95_ms - usual_ms).abs()).collect();
+    let deviation = (NORMAL * median(&distances)?).max(LEAST_DEVIATION * usual_ms);
+    Some((tier.p95_ms? - usual_ms) / deviation)
 }
 
 /// The same tier in the healthy part.
@@ -80,6 +82,8 @@ fn before<'m>(tier: &'m Figures, healthy: &'m [&Moment]) -> impl Iterator<Item =
     healthy.iter().flat_map(|moment| &moment.tiers).filter(|before| before.id == tier.id)
 }
 
-fn mean(of: &[f64]) -> Option<f64> {
-    (!of.is_empty()).then(|| of.iter().sum::<f64>() / of.len() as f64)
+fn median(of: &[f64]) -> Option<f64> {
+    let mut sorted = of.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
 }
