@@ -67,13 +67,14 @@ fn main() {
             level,
             if healthy { 1600 } else { 180 }
         );
-        let scenario: Scenario = Scenario::parse(&text, name).unwrap();
+        let scenario: Scenario = Scenario::parse(&text).unwrap();
         let began = Instant::now();
         let _ = intensity;
         let _ = SystemTime::now();
         let t0 = 1_795_456_800_000u64;
         let mut out = String::new();
         let mut last = String::new();
+        let mut lastw = String::new();
         let mut ended = Vec::new();
         let truth = play(&scenario, |snapshot| {
             let at = (snapshot.at_unix_ms - t0) / 1000;
@@ -118,6 +119,46 @@ fn main() {
                     }
                 }
                 last = key;
+            }
+            if verbose {
+                let w = snapshot
+                    .warnings
+                    .iter()
+                    .filter(|w| w.ended_unix_ms.is_none())
+                    .map(|w| format!("{} {} {:?}", w.rule, w.tier, w.evidence.first()))
+                    .collect::<Vec<_>>();
+                let k = snapshot
+                    .warnings
+                    .iter()
+                    .filter(|w| w.ended_unix_ms.is_none())
+                    .map(|w| format!("{} {}", w.rule, w.tier))
+                    .collect::<Vec<_>>()
+                    .join("|");
+                if k != lastw {
+                    out += &format!("   {at:>4}s WARN {}\n", w.join("; "));
+                    lastw = k;
+                }
+                if at % 30 == 15 {
+                    out += &format!("   {at:>4}s ");
+                    for t in &snapshot.tiers {
+                        out += &format!(
+                            "[{} {:.1}/s e{:.3} p50 {:.1} p95 {:.1} n{}] ",
+                            t.id,
+                            t.requests_per_second.unwrap_or(-1.0),
+                            t.error_ratio.unwrap_or(-1.0),
+                            t.p50_ms.unwrap_or(-1.0),
+                            t.p95_ms.unwrap_or(-1.0),
+                            t.instances.len()
+                        );
+                    }
+                    out += "\n          ";
+                    for x in &snapshot.signals {
+                        if let Some(v) = x.value {
+                            out += &format!("{:?} {} {} {:.2}; ", x.kind, x.tier, x.part, v);
+                        }
+                    }
+                    out += "\n";
+                }
             }
             ended = snapshot.diagnosis.incidents.clone();
         });

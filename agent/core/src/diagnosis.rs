@@ -27,7 +27,7 @@ use crate::engine::naming::{Party, Side, TierName};
 use crate::tier::TierKind;
 use crate::traces::{Flow, Key, PartyId, Place, Requests, Traces};
 use crate::verdict::{Alternative, Verdict};
-use compare::{Comparison, Part, Spot};
+use compare::{By, Comparison, Part, Spot};
 use cover::Covered;
 use signs::{Scene, Symptom};
 
@@ -95,14 +95,15 @@ pub fn diagnose(question: Question<'_>) -> Report {
         }
         let incident = onset::incident(&before, &whole);
         let after = incident.map_or_else(|| whole.clone(), |chosen| Part { chosen, ..whole.clone() });
-        let comparison = compare::compare(&before, &after, &tier_of);
+        let comparison = compare::compare(&before, &after, &tier_of, By::Operation);
+        let wide = compare::compare(&before, &after, &tier_of, By::OperationAndRoute);
         let scene = Scene {
             traces: question.traces,
             tiers: &tiers,
             before: &before,
             after: &after,
             comparison: &comparison,
-            wide: &comparison,
+            wide: &wide,
             signals: question.signals,
             load: None,
         };

@@ -12,6 +12,7 @@ mod burners;
 mod gate;
 mod incidents;
 mod levels;
+mod traffic;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::compare::Part;
+use super::compare::{By, Part};
 use super::signs::Scene;
 use super::{EXPLAINED, LEAST_REQUESTS, compare, tiers};
 use crate::engine::naming::{Party, TierName};
@@ -30,7 +31,7 @@ use crate::traces::{Capture, Flow, Key, Requests, Traces};
 use crate::verdict::Verdict;
 use gate::{Alarm, Gate, Route};
 use incidents::Incidents;
-use levels::Levels;
+use levels::{Figure, Levels};
 
 /// Seconds of requests that are kept, and looked back on for what is usual.
 const BASELINE_S: u64 = 330;
@@ -147,7 +148,11 @@ impl Live {
         }
         let names = if alarms.is_empty() { BTreeMap::new() } else { names() };
         let findings: Vec<Finding> = alarms.iter().filter_map(|alarm| self.look(alarm, now, &names)).collect();
-        let burning = burners::burning(snapshot);
+        let mut burning = burners::burning(snapshot);
+        if !self.baseline.requests.list.is_empty() {
+            let times = traffic::Times { usual: (self.baseline.from, self.baseline.to), now };
+            burning.extend(traffic::burning(snapshot, &self.levels, &times));
+        }
         let opened = self.incidents.step(snapshot, &alarms, findings, burning);
         if let Some(onset) = opened {
             let from = UnixSecond(onset / 1000).minus(MARGIN_S);
@@ -204,17 +209,18 @@ impl Live {
             return None;
         }
         let (tier_names, tier_of) = tiers(baseline.keys.iter().chain(&subject.keys), &self.traces, names);
-        let comparison = compare::compare(&before, &after, &tier_of);
+        let comparison = compare::compare(&before, &after, &tier_of, By::Operation);
         let of_flow = |requests: &Requests| requests.list.iter().map(|request| request.flow == alarm.flow).collect();
         let all_before = Part { requests: baseline, chosen: of_flow(baseline) };
         let all_after = Part { requests: &subject, chosen: of_flow(&subject) };
-        let wide = compare::compare(&all_before, &all_after, &tier_of);
+        let wide = compare::compare(&all_before, &all_after, &tier_of, By::OperationAndRoute);
         let since = began.second();
         let signals = (
             &self.levels.between(self.baseline.from, self.baseline.to.min(since.minus(1))),
             &self.levels.between(since, now.plus(SEEN_S)),
         );
-        let usual_load = self.levels.load(self.baseline.from, self.baseline.to);
+        let load = |from, to| self.levels.mean(Figure::Load, "", from, to);
+        let usual_load = load(self.baseline.from, self.baseline.to);
         let scene = Scene {
             traces: &self.traces,
             tiers: &tier_names,
@@ -223,7 +229,7 @@ impl Live {
             comparison: &comparison,
             wide: &wide,
             signals,
-            load: usual_load.zip(self.levels.load(since.max(now.minus(COMPARED_S)), now)),
+            load: usual_load.zip(load(since.max(now.minus(COMPARED_S)), now)),
         };
         let (verdicts, attributed) = super::judge(&scene);
         Some(Finding {

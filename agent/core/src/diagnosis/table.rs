@@ -43,6 +43,10 @@ pub enum Sign {
     Lags,
     /// Messages in a queue grow in number or age.
     QueueGrows,
+    /// Memory rises steadily.
+    MemoryFills,
+    /// Several times the usual instances for no more than the usual requests.
+    IdleFleet,
     /// A zone that had requests has none.
     ZoneGone,
     /// One instance takes nearly all requests that several took.
@@ -114,6 +118,26 @@ pub const CLASSES: &[Class] = &[
         phase: Some(Phase::Spikes),
         now: "add instances of this tier; shed load at the balancer; serve stale",
         for_good: "Auto Scaling on requests per target, scheduled or predictive; CloudFront in front",
+    },
+    Class {
+        name: "memory-leak",
+        title: "its memory fills",
+        kinds: ANY,
+        signs: &[Sign::MemoryFills],
+        cause: None,
+        phase: Some(Phase::SingleBox),
+        now: "restart instances one by one before it is full; take a heap profile",
+        for_good: "alarm on time to full; limits; tiers on machines of their own",
+    },
+    Class {
+        name: "over-provisioned",
+        title: "far more instances than the load needs",
+        kinds: &[Web, App],
+        signs: &[Sign::IdleFleet],
+        cause: None,
+        phase: Some(Phase::Spikes),
+        now: "scale in, step by step, watching latency",
+        for_good: "target tracking with scale-in; schedules; smaller instances",
     },
     Class {
         name: "replica-lag",

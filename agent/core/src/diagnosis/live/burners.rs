@@ -6,7 +6,7 @@ use crate::tier::TierKind;
 use crate::verdict::{TierRef, Verdict};
 
 /// How sure a verdict is that rests on a signal alone.
-const SURE: f64 = 0.7;
+pub(super) const SURE: f64 = 0.7;
 
 /// A rule whose warning is a fault of a class, whatever requests say.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,7 @@ const BURNERS: &[Burner] = &[
     Burner { rule: "queue-backlog", class: "worker-loss", yields_to: BEHIND_A_QUEUE },
     Burner { rule: "queue-growth", class: "worker-loss", yields_to: BEHIND_A_QUEUE },
     Burner { rule: "one-zone-carries-all", class: "zone-loss", yields_to: &[] },
+    Burner { rule: "one-instance-carries-all", class: "uneven-balance", yields_to: &[] },
 ];
 
 /// What a worker may wait for: if one of these is slow, the queue grows because of it.
@@ -45,7 +46,7 @@ pub(super) struct Burning {
     pub(super) tier: String,
     pub(super) since_ms: u64,
     pub(super) verdict: Verdict,
-    yields_to: &'static [TierKind],
+    pub(super) yields_to: &'static [TierKind],
 }
 
 impl Burning {
@@ -62,7 +63,13 @@ pub(super) fn burning(snapshot: &Snapshot) -> Vec<Burning> {
     let open = snapshot.warnings.iter().filter(|warning| warning.ended_unix_ms.is_none());
     open.filter_map(|warning| {
         let burner = BURNERS.iter().find(|burner| burner.rule == warning.rule)?;
-        let class = CLASSES.iter().find(|class| class.name == burner.class)?;
+        // What is out of the rotation and still reports is not lost.
+        let name = if burner.class == "zone-loss" && others_report(snapshot, warning) {
+            "uneven-balance"
+        } else {
+            burner.class
+        };
+        let class = CLASSES.iter().find(|class| class.name == name)?;
         let tier = cause(class, snapshot, warning)?;
         Some(Burning {
             rule: warning.rule.clone(),
@@ -81,9 +88,17 @@ fn cause<'s>(class: &Class, snapshot: &'s Snapshot, warning: &WarningView) -> Op
     let warned = snapshot.tiers.iter().find(|tier| tier.id == warning.tier);
     match class.name {
         "worker-loss" => of_kind(TierKind::Worker).or(warned),
-        "zone-loss" => of_kind(TierKind::Lb).or(warned),
+        "zone-loss" | "uneven-balance" => of_kind(TierKind::Lb).or(warned),
         _ => warned,
     }
+}
+
+/// Whether instances that take nothing are still heard of.
+fn others_report(snapshot: &Snapshot, warning: &WarningView) -> bool {
+    let warned = snapshot.tiers.iter().find(|tier| tier.id == warning.tier);
+    let idle = warned.into_iter().flat_map(|tier| &tier.instances);
+    let idle = idle.filter(|instance| instance.requests_per_second.is_none_or(|rate| rate < 0.5));
+    idle.clone().count() > 0 && idle.into_iter().all(|instance| instance.silent_for_s.is_none())
 }
 
 fn verdict(class: &Class, tier: &TierView, warning: &WarningView) -> Verdict {

@@ -23,7 +23,7 @@ const CALM: f64 = 0.25 * ALARM;
 /// What a request may be off, in standard deviations, and still not count.
 const SLACK: f64 = 0.6;
 /// What an ordinary request takes at least from a sum that is an alarm.
-const RECOVERY: f64 = 1.2;
+const RECOVERY: f64 = 3.0;
 /// Least standard deviation of logarithms that is believed.
 const LEAST_SPREAD: f64 = 0.15;
 /// Requests of a route without which nothing is usual.

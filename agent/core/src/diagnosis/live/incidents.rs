@@ -18,6 +18,8 @@ const LOOKED: usize = 3;
 const CHANGED: u32 = 5;
 /// The same for a class where the verdict had none.
 const CLASSED: u32 = 2;
+/// What is so much less sure than what was found before does not take its place.
+const LESS_SURE: f64 = 0.8;
 /// A signal waits for so long for requests to say what is behind it, while they are in alarm.
 const PATIENCE_MS: u64 = 6_000;
 /// An incident ends when nothing was wrong for so long.
@@ -275,11 +277,18 @@ impl Open {
             view.verdict = Some(verdict);
             return;
         };
-        if known.tier == verdict.tier && known.class == verdict.class {
-            let onset = known.onset;
-            *known = Verdict { onset, ..verdict };
-            view.unexplained = finding.doubt();
+        let is_unsure = verdict.class.is_none() || verdict.confidence < LESS_SURE * known.confidence;
+        if known.tier == verdict.tier && (known.class == verdict.class || is_unsure) {
+            if known.class == verdict.class && !is_unsure {
+                let (onset, confidence) = (known.onset, known.confidence.max(verdict.confidence));
+                *known = Verdict { onset, confidence, ..verdict };
+                view.unexplained = finding.doubt();
+            }
             self.other = None;
+            return;
+        }
+        // What is found while things get better is not what made them bad.
+        if is_unsure || (!finding.doubt().is_empty() && view.unexplained.is_empty()) {
             return;
         }
         // A signal that is behind all this is not outvoted by what it slows.

@@ -1,0 +1,157 @@
+//! Faults that show in who is asked how much, while no request need be slow or fail: several times the
+//! load, a replica that is not asked any more, a fleet far beyond the load, memory that fills.
+
+use super::super::table::CLASSES;
+use super::burners::{Burning, SURE};
+use super::levels::{Figure, Levels, instance_key};
+use crate::snapshot::{SignalKind, Snapshot, TierView};
+use crate::tier::TierKind;
+use crate::time::UnixSecond;
+use crate::verdict::{TierRef, Verdict};
+
+/// Seconds in which it must show all the time.
+const SHOWN_S: u64 = 8;
+/// So many times the usual requests are a spike.
+const SPIKE: f64 = 2.2;
+/// Requests a second under which times say little.
+const LEAST_RATE: f64 = 2.0;
+/// A replica with less than this share of what it usually takes is lost.
+const LOST: f64 = 0.2;
+/// So many times the usual instances, with no more requests, are too many.
+const FLEET: f64 = 2.5;
+/// Seconds in which a fleet must be too large.
+const FLEET_SHOWN_S: u64 = 30;
+/// Seconds over which memory must rise, and by which share.
+const FILLING: (u64, f64) = (60, 0.25);
+
+/// What is usual, and now.
+pub(super) struct Times {
+    pub(super) usual: (UnixSecond, UnixSecond),
+    pub(super) now: UnixSecond,
+}
+
+/// What shows in the traffic.
+pub(super) fn burning(snapshot: &Snapshot, levels: &Levels, times: &Times) -> Vec<Burning> {
+    let watched = Watched { snapshot, levels, times };
+    let spike = watched.spike();
+    let mut found: Vec<Burning> = watched.lost_replicas().collect();
+    if spike.is_none() {
+        found.extend(watched.large_fleets());
+    }
+    found.extend(watched.filling());
+    found.extend(spike);
+    found
+}
+
+struct Watched<'s> {
+    snapshot: &'s Snapshot,
+    levels: &'s Levels,
+    times: &'s Times,
+}
+
+impl Watched<'_> {
+    fn usual(&self, figure: Figure, name: &str) -> Option<f64> {
+        let (from, to) = self.times.usual;
+        self.levels.median(figure, name, from, to)
+    }
+
+    /// The least and the most of a figure in the last seconds.
+    fn lately(&self, figure: Figure, name: &str, seconds: u64) -> Option<(f64, f64)> {
+        let now = self.times.now;
+        let from = now.minus(seconds - 1);
+        Some((self.levels.least(figure, name, from, now)?, self.levels.most(figure, name, from, now)?))
+    }
+
+    fn spike(&self) -> Option<Burning> {
+        let usual = self.usual(Figure::Load, "")?;
+        let (least, _) = self.lately(Figure::Load, "", SHOWN_S)?;
+        let tier =
+            self.snapshot.tiers.iter().find(|tier| tier.kind == TierKind::App).or(self.snapshot.tiers.first())?;
+        let line = format!("{least:.0} requests/s come in, usually {usual:.0}");
+        (least >= SPIKE * usual.max(LEAST_RATE)).then(|| self.fault("traffic-spike", tier, SHOWN_S, line))?
+    }
+
+    fn lost_replicas(&self) -> impl Iterator<Item = Burning> {
+        let replicas = self.snapshot.tiers.iter().filter(|tier| tier.kind == TierKind::DbReplica);
+        replicas.filter_map(|tier| {
+            let load = self.usual(Figure::Load, "")?;
+            let (front, _) = self.lately(Figure::Load, "", SHOWN_S)?;
+            if front < 0.6 * load {
+                return None;
+            }
+            let is_lost = |figure, name: &str| {
+                let usual = self.usual(figure, name)?;
+                let (_, most) = self.lately(figure, name, SHOWN_S)?;
+                (usual >= LEAST_RATE / 2.0 && most < LOST * usual).then_some((usual, most))
+            };
+            if let Some((usual, most)) = is_lost(Figure::Rate, &tier.id) {
+                let line = format!("takes {most:.1} reads/s, usually {usual:.1}, while requests come in as usual");
+                return self.fault("replica-loss", tier, SHOWN_S, line);
+            }
+            let lost = tier.instances.iter().find_map(|instance| {
+                let (usual, _) = is_lost(Figure::InstanceRate, &instance_key(&tier.id, &instance.name))?;
+                Some(format!("{} takes no reads, usually {usual:.1}/s", instance.name))
+            });
+            self.fault("replica-loss", tier, SHOWN_S, lost?)
+        })
+    }
+
+    fn large_fleets(&self) -> impl Iterator<Item = Burning> {
+        let services = self.snapshot.tiers.iter().filter(|tier| matches!(tier.kind, TierKind::Web | TierKind::App));
+        services.filter_map(|tier| {
+            let (usual, load) = (self.usual(Figure::Instances, &tier.id)?, self.usual(Figure::Rate, &tier.id)?);
+            let (least, _) = self.lately(Figure::Instances, &tier.id, FLEET_SHOWN_S)?;
+            let (_, most) = self.lately(Figure::Rate, &tier.id, FLEET_SHOWN_S)?;
+            let line = format!("{least:.0} instances, usually {usual:.0}, for {most:.0} requests/s, usually {load:.0}");
+            let is_large = usual >= 1.0 && least >= FLEET * usual && most < 1.5 * load;
+            is_large.then(|| self.fault("over-provisioned", tier, FLEET_SHOWN_S, line))?
+        })
+    }
+
+    fn filling(&self) -> impl Iterator<Item = Burning> {
+        let (seconds, share) = FILLING;
+        let kind = Figure::Signal(SignalKind::MemoryBytes);
+        self.snapshot.tiers.iter().filter_map(move |tier| {
+            let now = self.times.now;
+            let quarter = |place: u64| {
+                let from = now.minus(seconds * (4 - place) / 4);
+                self.levels.mean(kind, &tier.id, from, from.plus(seconds / 4 - 1))
+            };
+            let quarters = [quarter(0)?, quarter(1)?, quarter(2)?, quarter(3)?];
+            let rises = quarters.windows(2).all(|pair| pair[1] > pair[0] * (1.0 + share / 8.0));
+            let usual = self.usual(kind, &tier.id)?;
+            let grown = quarters[3] - quarters[0];
+            let line = format!(
+                "{:.0} MB in use, usually {:.0} MB; {:.1} MB/s more for a minute",
+                quarters[3] / 1e6,
+                usual / 1e6,
+                grown / 1e6 / (seconds as f64 * 0.75)
+            );
+            (rises && quarters[3] >= (1.0 + share) * usual).then(|| self.fault("memory-leak", tier, seconds, line))?
+        })
+    }
+
+    fn fault(&self, class: &str, tier: &TierView, since_s: u64, line: String) -> Option<Burning> {
+        let class = CLASSES.iter().find(|known| known.name == class)?;
+        let since_ms = self.snapshot.at_unix_ms.saturating_sub(since_s * 1_000);
+        Some(Burning {
+            rule: class.name.to_owned(),
+            tier: tier.id.clone(),
+            since_ms,
+            verdict: Verdict {
+                tier: TierRef { id: tier.id.clone(), kind: tier.kind, member: tier.member.clone() },
+                class: Some(class.name.to_owned()),
+                title: class.title.to_owned(),
+                phase: class.phase,
+                confidence: SURE,
+                explained_share: None,
+                alternatives: Vec::new(),
+                onset: Some(since_ms),
+                evidence: vec![line],
+                remedy_now: Some(class.now.to_owned()),
+                remedy_for_good: Some(class.for_good.to_owned()),
+            },
+            yields_to: &[],
+        })
+    }
+}
