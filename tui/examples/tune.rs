@@ -75,6 +75,7 @@ fn main() {
         let mut out = String::new();
         let mut last = String::new();
         let mut lastw = String::new();
+        let mut seen = std::collections::BTreeSet::new();
         let mut ended = Vec::new();
         let truth = play(&scenario, |snapshot| {
             let at = (snapshot.at_unix_ms - t0) / 1000;
@@ -138,7 +139,7 @@ fn main() {
                     out += &format!("   {at:>4}s WARN {}\n", w.join("; "));
                     lastw = k;
                 }
-                if at % 30 == 15 {
+                if at % 30 == 15 && std::env::var("VV").is_ok() {
                     out += &format!("   {at:>4}s ");
                     for t in &snapshot.tiers {
                         out += &format!(
@@ -158,6 +159,22 @@ fn main() {
                         }
                     }
                     out += "\n";
+                }
+            }
+            if verbose {
+                for st in &snapshot.stalls {
+                    let k = format!("{} {:?} {:?}", st.start_unix_ms, st.instance, st.tier);
+                    if !st.ongoing && seen.insert(k) {
+                        out += &format!(
+                            "   {at:>4}s STALL {} {}ms tier {:?} inst {:?} edge {:?} req {}\n",
+                            (st.start_unix_ms as i64 - t0 as i64),
+                            st.length_ms,
+                            st.tier,
+                            st.instance,
+                            st.edge,
+                            st.requests
+                        );
+                    }
                 }
             }
             ended = snapshot.diagnosis.incidents.clone();

@@ -7,6 +7,7 @@
 //! The way through: [`observation::Batch`] is what a receiver decoded; [`engine::Engine`] sorts it
 //! into tiers and aggregates it; [`snapshot::Snapshot`] is what a screen shows for one second.
 
+pub mod capacity;
 pub mod catalogue;
 pub mod classify;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod observation;
 pub mod phase;
 pub mod slots;
 pub mod snapshot;
+pub mod stalls;
 pub mod text;
 pub mod tier;
 pub mod time;

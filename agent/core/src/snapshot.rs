@@ -171,6 +171,11 @@ impl TierView {
             silent_for_s: None,
         }
     }
+
+    /// The instances that are not silent.
+    pub fn live_instances(&self) -> impl DoubleEndedIterator<Item = &InstanceView> {
+        self.instances.iter().filter(|instance| instance.silent_for_s.is_none())
+    }
 }
 
 /// Whether a tier has an open warning.
@@ -323,6 +328,10 @@ pub enum SignalKind {
     MemoryBytes,
     /// Keys thrown out a second to make room.
     EvictionsPerSecond,
+    /// Requests that a service works for now, of those it can at once.
+    WorkersBusy,
+    /// Requests that a service works for at once, at most.
+    WorkersMax,
 }
 
 impl SignalKind {

@@ -16,6 +16,7 @@ mod book;
 mod live;
 mod path;
 mod tree;
+pub(crate) mod walk;
 
 use std::hash::BuildHasher;
 

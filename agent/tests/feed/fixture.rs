@@ -20,7 +20,7 @@ pub(crate) const FIGURES_FROM: [FiguresFrom; 4] =
 
 pub(crate) const STATES: [TierState; 3] = [TierState::Fine, TierState::Warning, TierState::Critical];
 
-pub(crate) const SIGNALS: [SignalKind; 12] = [
+pub(crate) const SIGNALS: [SignalKind; 14] = [
     SignalKind::CacheHitRatio,
     SignalKind::ReplicaLagSeconds,
     SignalKind::QueueDepth,
@@ -33,6 +33,8 @@ pub(crate) const SIGNALS: [SignalKind; 12] = [
     SignalKind::CpuRatio,
     SignalKind::MemoryBytes,
     SignalKind::EvictionsPerSecond,
+    SignalKind::WorkersBusy,
+    SignalKind::WorkersMax,
 ];
 
 pub(crate) const PHASES: [Phase; 6] =

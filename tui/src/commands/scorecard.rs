@@ -1,6 +1,6 @@
 //! `tiertop scorecard`: how well verdicts name what was really wrong, on the demo in virtual time.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,8 @@ use clap::{Args, ValueEnum};
 use color_eyre::eyre::{Result, eyre};
 use tiertop::scorecard::play::{Manner, Plan, Times, play};
 use tiertop::scorecard::print::{Style, print};
-use tiertop::scorecard::table::Played;
+use tiertop::scorecard::score::Stayed;
+use tiertop::scorecard::table::{Outcome, Played};
 use tiertop_demo::Phase;
 use tiertop_demo::fault::{Fault, Intensity};
 use tiertop_demo::sim::SimulationError;
@@ -165,8 +166,10 @@ fn play_all(plans: &[Plan], jobs: usize) -> Result<Vec<Played>, SimulationError>
                 while let Some((place, plan)) = plans.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
                     let played = play(plan);
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Ok(played) = &played {
+                        tell(done.len() + 1, plans.len(), plan, played);
+                    }
                     done.push((place, played));
-                    progress(done.len(), plans.len());
                 }
             });
         }
@@ -176,11 +179,26 @@ fn play_all(plans: &[Plan], jobs: usize) -> Result<Vec<Played>, SimulationError>
     done.into_iter().map(|(_, played)| played).collect()
 }
 
-/// Shows how far it is, where somebody looks.
-fn progress(done: usize, of: usize) {
-    let mut err = std::io::stderr().lock();
-    if err.is_terminal() {
-        let end = if done == of { "\n" } else { "" };
-        let _ = write!(err, "\r{done} of {of} plays{end}").and_then(|()| err.flush());
+/// Tells on standard error of a play that is over, so that a run that is broken off was not for nothing.
+fn tell(done: usize, of: usize, plan: &Plan, played: &Played) {
+    let Plan { intensity, seed, .. } = plan;
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "{done}/{of} {} {intensity:?}, {}, seed {seed}: {}, {:.1} s",
+        played.name,
+        played.load,
+        in_words(&played.outcome),
+        played.cpu_s
+    );
+}
+
+fn in_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Healthy(score) => format!("{} false alarms", score.incidents.len()),
+        Outcome::Fault(score) => {
+            let Some(Stayed { tier, class, .. }) = &score.verdict else { return "silent".to_owned() };
+            let right = if score.right.tier { "right" } else { "wrong" };
+            format!("{right}: {tier} {}", class.as_deref().unwrap_or("of no class"))
+        }
     }
 }

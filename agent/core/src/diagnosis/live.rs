@@ -48,7 +48,7 @@ const COMPARED_S: u64 = 20;
 /// The same for routes of which few requests come.
 const COMPARED_AT_MOST_S: u64 = 90;
 /// Requests of routes in alarm without which nothing is compared.
-const LEAST_COMPARED: usize = 8;
+const LEAST_COMPARED: usize = 5;
 /// Seconds in which [`LEAST_REQUESTS`] must come for the system to be judged.
 const SEEN_S: u64 = 30;
 /// Around an incident, seconds that are not usual either.
@@ -80,8 +80,8 @@ struct Second {
 #[derive(Debug, Default)]
 struct Baseline {
     requests: Requests,
-    from: UnixSecond,
-    to: UnixSecond,
+    /// The seconds that it is of, in order.
+    seconds: Vec<UnixSecond>,
     made: UnixSecond,
 }
 
@@ -150,7 +150,9 @@ impl Live {
         let findings: Vec<Finding> = alarms.iter().filter_map(|alarm| self.look(alarm, now, &names)).collect();
         let mut burning = burners::burning(snapshot);
         if !self.baseline.requests.list.is_empty() {
-            let times = traffic::Times { usual: (self.baseline.from, self.baseline.to), now };
+            let times = traffic::Times { usual: &self.baseline.seconds, now };
+            let misses = traffic::reads_fall_through(snapshot, &self.levels, &times);
+            burning.retain(|burning| misses || burning.rule != "cache-hit-rate-falling");
             burning.extend(traffic::burning(snapshot, &self.levels, &times));
         }
         let opened = self.incidents.step(snapshot, &alarms, findings, burning);
@@ -163,7 +165,7 @@ impl Live {
 
     /// Makes the baseline anew, of what was well and is not quite new.
     fn learn(&mut self, now: UnixSecond) {
-        let (from, to) = (now.minus(BASELINE_S), now.minus(LEFT_OUT_S));
+        let to = now.minus(LEFT_OUT_S);
         let calm = || self.seconds.iter().filter(|second| second.second <= to && !second.troubled);
         let with_requests = calm().filter(|second| !second.requests.list.is_empty()).count() as u64;
         let count: usize = calm().map(|second| second.requests.list.len()).sum();
@@ -180,7 +182,8 @@ impl Live {
             });
         }
         self.gate.learn(&requests);
-        self.baseline = Baseline { requests, from, to, made: now };
+        let seconds = calm().map(|second| second.second).collect();
+        self.baseline = Baseline { requests, seconds, made: now };
     }
 
     /// Compares the requests that are in alarm with the baseline.
@@ -215,12 +218,11 @@ impl Live {
         let all_after = Part { requests: &subject, chosen: of_flow(&subject) };
         let wide = compare::compare(&all_before, &all_after, &tier_of, By::OperationAndRoute);
         let since = began.second();
-        let signals = (
-            &self.levels.between(self.baseline.from, self.baseline.to.min(since.minus(1))),
-            &self.levels.between(since, now.plus(SEEN_S)),
-        );
+        let (from, to) = self.baseline.reach();
+        let signals =
+            (&self.levels.between(from, to.min(since.minus(1))), &self.levels.between(since, now.plus(SEEN_S)));
         let load = |from, to| self.levels.mean(Figure::Load, "", from, to);
-        let usual_load = load(self.baseline.from, self.baseline.to);
+        let usual_load = self.levels.median(Figure::Load, "", &self.baseline.seconds);
         let scene = Scene {
             traces: &self.traces,
             tiers: &tier_names,
@@ -276,6 +278,14 @@ fn first_to_last<'s>(seconds: impl Iterator<Item = &'s Second>) -> u64 {
     let mut with_requests = seconds.filter(|second| !second.requests.list.is_empty()).map(|second| second.second.0);
     let Some(first) = with_requests.next() else { return 0 };
     with_requests.last().unwrap_or(first) + 1 - first
+}
+
+impl Baseline {
+    /// Its first and last second.
+    fn reach(&self) -> (UnixSecond, UnixSecond) {
+        let ends = self.seconds.first().zip(self.seconds.last());
+        ends.map_or_else(Default::default, |(first, last)| (*first, *last))
+    }
 }
 
 impl Finding {

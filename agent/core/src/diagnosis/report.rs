@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::snapshot::StallView;
 use crate::verdict::{TierRef, Verdict};
 
 /// Version of the shape of [`Report`]: grows when a field changes its meaning or goes away.
@@ -20,6 +21,8 @@ pub struct Report {
     pub verdicts: Vec<Verdict>,
     /// The tiers, most time first.
     pub tiers: Vec<TierCharge>,
+    /// Stalls of the capture that was judged, in order of time.
+    pub stalls: Vec<StallView>,
     /// The requests that were judged.
     pub window: Stretch,
     /// The requests that they were compared with.

@@ -62,6 +62,7 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
         (Sign::WritesOnly, writes_only(&own, symptom)),
         (Sign::OneInstance, instances.one_is_worse()),
         (Sign::NewVersion, instances.only_new_versions(scene.traces)),
+        (Sign::CpuBusy, busy(scene, tier)),
         (Sign::NowAndThen, slower && now_and_then(&own)),
         (Sign::MoreRequests, more_requests(scene)),
         (Sign::CacheMisses, cache_misses(scene).is_some()),
@@ -78,9 +79,31 @@ fn writes_only(own: &[&Pair], symptom: Symptom) -> bool {
         Symptom::Failing => pair.failures > 0.0,
     };
     let of_act = |act: Act| own.iter().filter(move |pair| pair.act == Some(act) && pair.after.charged_ms.len() >= 3);
-    of_act(Act::Write).any(|pair| shifted(&pair))
-        && of_act(Act::Read).count() > 0
-        && !of_act(Act::Read).any(|pair| shifted(&pair))
+    let writes_shift = of_act(Act::Write).any(|pair| shifted(&pair));
+    if of_act(Act::Read).count() == 0 {
+        // Nobody reads there: some writes then wait long, and others not at all, as behind a lock.
+        return writes_shift && symptom == Symptom::Slower && some_as_ever(of_act(Act::Write));
+    }
+    writes_shift && !of_act(Act::Read).any(|pair| shifted(&pair))
+}
+
+/// Whether a part of the slower visits is as quick as half of them ever were.
+fn some_as_ever<'p>(slower: impl Iterator<Item = &'p &'p Pair>) -> bool {
+    let (mut quick, mut all) = (0, 0);
+    for pair in slower.filter(|pair| pair.slower) {
+        let mut before = pair.before.charged_ms.clone();
+        before.sort_unstable_by(f64::total_cmp);
+        let middle = before.get(before.len() / 2).copied().unwrap_or_default();
+        quick += pair.after.charged_ms.iter().filter(|took| **took <= middle * 1.1).count();
+        all += pair.after.charged_ms.len();
+    }
+    quick as f64 >= 0.08 * all as f64 && quick >= 1
+}
+
+/// Whether the tier's processors are busy, and busier than they were.
+fn busy(scene: &Scene<'_>, tier: usize) -> bool {
+    let id = format!("{}/{}", scene.tiers[tier].kind, scene.tiers[tier].member);
+    scene.signals.1.busier(scene.signals.0, &id)
 }
 
 /// Most visits are as fast as ever, some are much slower.

@@ -31,6 +31,8 @@ pub enum Sign {
     OneInstance,
     /// Only instances of a version that the baseline does not have.
     NewVersion,
+    /// Its processors are busy, and were less so before.
+    CpuBusy,
     /// Few requests are much slower, most are not.
     NowAndThen,
     /// Several times the requests come in.
@@ -298,6 +300,16 @@ pub const CLASSES: &[Class] = &[
         phase: Some(Phase::WebTier),
         now: "take the instance out; look at its garbage collection and memory",
         for_good: "outlier ejection; a tuned heap; hedged requests",
+    },
+    Class {
+        name: "app-cpu",
+        title: "its processors are busy, and requests wait for them",
+        kinds: &[Lb, Web, App, Worker],
+        signs: &[Sign::Slower, Sign::CpuBusy],
+        cause: None,
+        phase: Some(Phase::Spikes),
+        now: "add instances; look at what computes",
+        for_good: "Auto Scaling on CPU at 50 to 60 %; stateless instances",
     },
     Class {
         name: "network-delay",

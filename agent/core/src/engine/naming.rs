@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use super::Engine;
 use super::members::{Facet, Identity, MemberId};
+use super::processes::ProcessId;
 use super::roles::store_kind;
 use super::routes::identity_of;
-use super::view::peer_name;
+use super::view::{address, peer_name};
 use crate::classify::Peer;
 use crate::tier::TierKind;
 use crate::verdict::TierRef;
@@ -77,14 +78,41 @@ impl Party {
     }
 }
 
+/// The members whose kind is known, with how it was told.
+pub(super) type Known = Vec<(MemberId, TierKind, &'static str)>;
+
 impl Engine {
+    /// The members whose kind is known.
+    pub(super) fn known(&self) -> Known {
+        let all = self.members.all();
+        all.filter_map(|(id, member)| member.role.known.map(|(kind, reason)| (id, kind, reason))).collect()
+    }
+
+    /// The id of the row that a member is shown in; `None` while its kind is not known.
+    pub(super) fn tier_id(&self, id: MemberId, known: &Known) -> Option<String> {
+        let (kind, _) = self.members.get(id).role.known?;
+        Some(format!("{kind}/{}", self.group_name(id, kind, known)))
+    }
+
+    /// What an instance of a member is called; a peer by its address.
+    pub(super) fn instance_name(&self, id: MemberId, process: Option<ProcessId>) -> String {
+        match (process, self.members.get(id).identity()) {
+            (Some(process), _) => self.process_name(process),
+            (None, Identity::Peer(peer)) => address(peer),
+            (None, _) => String::new(),
+        }
+    }
+
+    /// What a process is called: as an instance, or by its service.
+    pub(super) fn process_name(&self, id: ProcessId) -> String {
+        let process = self.processes.get(id);
+        let service = || self.processes.get_service(process.service).name.to_string();
+        process.resource.instance.as_deref().map_or_else(service, str::to_owned)
+    }
+
     /// The names of all members whose kind is known.
     pub fn tier_names(&self) -> BTreeMap<Party, TierName> {
-        let known: Vec<(MemberId, TierKind, &'static str)> = self
-            .members
-            .all()
-            .filter_map(|(id, member)| member.role.known.map(|(kind, reason)| (id, kind, reason)))
-            .collect();
+        let known = self.known();
         let named = known.iter().filter_map(|(id, kind, _)| {
             let party = self.party(*id)?;
             Some((party, TierName { kind: *kind, member: self.group_name(*id, *kind, &known) }))

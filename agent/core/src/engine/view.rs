@@ -15,7 +15,7 @@ mod signals;
 mod tier;
 
 pub(super) use pipeline::SpanRate;
-pub(super) use rows::peer_name;
+pub(super) use rows::{address, peer_name};
 
 use super::Engine;
 use super::members::{Member, MemberId};
@@ -57,8 +57,8 @@ impl Engine {
             warnings: Vec::new(),
             diagnosis: DiagnosisView::default(),
             capacity: CapacityView::default(),
-            stalls: Vec::new(),
-            traces: Vec::new(),
+            stalls: self.stall_views(),
+            traces: self.kept.views(),
             pipeline: self.pipeline_view(ingest),
         }
     }
@@ -70,7 +70,7 @@ impl Engine {
     }
 
     /// Until when all of a member's spans have had time to arrive.
-    fn settled(&self, member: &Member) -> UnixNanos {
+    pub(super) fn settled(&self, member: &Member) -> UnixNanos {
         let delay_nanos = (member.delay.seconds().unwrap_or_default() * 1e9) as u64;
         self.now.minus_nanos(delay_nanos.min(self.config.time.lateness_s * NANOS_PER_SECOND))
     }

@@ -58,6 +58,8 @@ both_ways!(
         CpuRatio,
         MemoryBytes,
         EvictionsPerSecond,
+        WorkersBusy,
+        WorkersMax,
     ]
 );
 

@@ -994,6 +994,10 @@ pub enum SignalKind {
     MemoryBytes = 11,
     /// Keys thrown out a second to make room.
     EvictionsPerSecond = 12,
+    /// Requests that a service works for now, of those it can at once.
+    WorkersBusy = 13,
+    /// Requests that a service works for at once, at most.
+    WorkersMax = 14,
 }
 impl SignalKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1015,6 +1019,8 @@ impl SignalKind {
             Self::CpuRatio => "SIGNAL_KIND_CPU_RATIO",
             Self::MemoryBytes => "SIGNAL_KIND_MEMORY_BYTES",
             Self::EvictionsPerSecond => "SIGNAL_KIND_EVICTIONS_PER_SECOND",
+            Self::WorkersBusy => "SIGNAL_KIND_WORKERS_BUSY",
+            Self::WorkersMax => "SIGNAL_KIND_WORKERS_MAX",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1033,6 +1039,8 @@ impl SignalKind {
             "SIGNAL_KIND_CPU_RATIO" => Some(Self::CpuRatio),
             "SIGNAL_KIND_MEMORY_BYTES" => Some(Self::MemoryBytes),
             "SIGNAL_KIND_EVICTIONS_PER_SECOND" => Some(Self::EvictionsPerSecond),
+            "SIGNAL_KIND_WORKERS_BUSY" => Some(Self::WorkersBusy),
+            "SIGNAL_KIND_WORKERS_MAX" => Some(Self::WorkersMax),
             _ => None,
         }
     }

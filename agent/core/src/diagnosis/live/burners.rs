@@ -1,7 +1,8 @@
 //! Slow burners: what goes bad while requests may still be well, told by the warnings on signals.
 
 use super::super::table::{CLASSES, Class};
-use crate::snapshot::{Snapshot, TierView, WarningView};
+use crate::phase::Phase;
+use crate::snapshot::{SignalKind, Snapshot, TierView, WarningView};
 use crate::tier::TierKind;
 use crate::verdict::{TierRef, Verdict};
 
@@ -70,6 +71,9 @@ pub(super) fn burning(snapshot: &Snapshot) -> Vec<Burning> {
             burner.class
         };
         let class = CLASSES.iter().find(|class| class.name == name)?;
+        if warning.rule == "replica-lag" && all_fall_behind(snapshot, warning) {
+            return stands_still(snapshot, warning);
+        }
         let tier = cause(class, snapshot, warning)?;
         Some(Burning {
             rule: warning.rule.clone(),
@@ -91,6 +95,43 @@ fn cause<'s>(class: &Class, snapshot: &'s Snapshot, warning: &WarningView) -> Op
         "zone-loss" | "uneven-balance" => of_kind(TierKind::Lb).or(warned),
         _ => warned,
     }
+}
+
+/// Whether all that replay what a primary writes are as far behind: then it writes nothing.
+fn all_fall_behind(snapshot: &Snapshot, warning: &WarningView) -> bool {
+    let lags = snapshot
+        .signals
+        .iter()
+        .filter(|signal| signal.kind == SignalKind::ReplicaLagSeconds && signal.tier == warning.tier);
+    let lags: Vec<f64> = lags.filter_map(|signal| signal.value).collect();
+    let (least, most) = (lags.iter().copied().fold(f64::INFINITY, f64::min), lags.iter().copied().fold(0.0, f64::max));
+    lags.len() > 2 && least > 1.0 && most - least < 1.0 + 0.1 * most
+}
+
+/// The primary, of which nothing new comes.
+fn stands_still(snapshot: &Snapshot, warning: &WarningView) -> Option<Burning> {
+    let tier = snapshot.tiers.iter().find(|tier| tier.kind == TierKind::DbPrimary)?;
+    let mut evidence = vec!["all that replay its writes fall behind alike: it writes nothing".to_owned()];
+    evidence.extend(warning.evidence.iter().cloned());
+    Some(Burning {
+        rule: warning.rule.clone(),
+        tier: warning.tier.clone(),
+        since_ms: warning.since_unix_ms,
+        verdict: Verdict {
+            tier: TierRef { id: tier.id.clone(), kind: tier.kind, member: tier.member.clone() },
+            class: None,
+            title: "writes nothing".to_owned(),
+            phase: Some(Phase::Writes),
+            confidence: SURE,
+            explained_share: None,
+            alternatives: Vec::new(),
+            onset: Some(warning.since_unix_ms),
+            evidence,
+            remedy_now: Some("look at free space, held locks, and whether it is up".to_owned()),
+            remedy_for_good: Some("alarms on free space and lock waits; a standby that takes over".to_owned()),
+        },
+        yields_to: &[TierKind::DbPrimary],
+    })
 }
 
 /// Whether instances that take nothing are still heard of.

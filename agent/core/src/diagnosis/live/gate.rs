@@ -1,7 +1,8 @@
 //! The gate: which routes take longer or fail more than usual, request by request.
 //!
-//! For each route three sums run (CUSUM): of how far the logarithms of its durations are above their mean,
-//! in standard deviations; of how many durations are beyond what 95 in 100 stayed under; and of failures.
+//! For each route four sums run (CUSUM): of how far the logarithms of its durations are above their mean,
+//! in standard deviations; of how many durations are beyond what 95 in 100 stayed under; and of failures, as
+//! if a few more failed, and as if half of all did.
 //! Each request adds or takes away, a second in all at most [`SECOND`] times, so that one bad second is not
 //! an alarm; a sum over [`ALARM`] is one. Routes with few requests are as well served as busy ones: both
 //! need about as much that is out of the ordinary, however long that takes to come in. The gate says *that*
@@ -26,8 +27,12 @@ const SLACK: f64 = 0.6;
 const RECOVERY: f64 = 3.0;
 /// Least standard deviation of logarithms that is believed.
 const LEAST_SPREAD: f64 = 0.15;
+/// The same where few requests came.
+const LEAST_SPREAD_OF_FEW: f64 = 0.35;
 /// Requests of a route without which nothing is usual.
-const ENOUGH: usize = 12;
+const ENOUGH: usize = 6;
+/// Requests from which on their spread is known well.
+const MANY: usize = 20;
 /// Added before taking logarithms: 50 microseconds.
 const FLOOR_MS: f64 = 0.05;
 /// A route of which nothing comes for so long is not judged by what it did.
@@ -73,8 +78,8 @@ struct Sum {
 #[derive(Clone, Debug, Default)]
 struct Track {
     usual: Option<Usual>,
-    /// Durations, rare durations, failures.
-    sums: [Sum; 3],
+    /// Durations, rare durations, a few failures, many failures.
+    sums: [Sum; 4],
     last_seen: UnixSecond,
 }
 
@@ -141,7 +146,7 @@ impl Gate {
         }
         for track in self.tracks.values_mut().chain(self.whole.values_mut()) {
             if now.0.saturating_sub(track.last_seen.0) >= FORGOTTEN_S {
-                track.sums = [Sum::default(); 3];
+                track.sums = [Sum::default(); 4];
             }
         }
         self.tracks.retain(|_, track| now.0.saturating_sub(track.last_seen.0) < 10 * FORGOTTEN_S);
@@ -190,13 +195,13 @@ impl Track {
 /// What the requests of a second add.
 #[derive(Clone, Copy, Debug, Default)]
 struct Second {
-    steps: [f64; 3],
+    steps: [f64; 4],
     count: f64,
     first: UnixNanos,
 }
 
 impl Second {
-    fn add(&mut self, start: UnixNanos, steps: [f64; 3]) {
+    fn add(&mut self, start: UnixNanos, steps: [f64; 4]) {
         self.first = if self.count == 0.0 { start } else { self.first.min(start) };
         self.count += 1.0;
         for (sum, step) in self.steps.iter_mut().zip(steps) {
@@ -225,13 +230,13 @@ impl Usual {
         Self {
             median,
             mean,
-            spread: variance.sqrt().max(LEAST_SPREAD),
+            spread: variance.sqrt().max(if logs.len() < MANY { LEAST_SPREAD_OF_FEW } else { LEAST_SPREAD }),
             rarely: (rarely, ((beyond + 2.0) / (count + 2.0)).max(0.03)),
             failed: ((failed + 0.5) / (count + 1.0)).clamp(0.01, 0.5),
         }
     }
 
-    fn steps(&self, request: &Request) -> [f64; 3] {
+    fn steps(&self, request: &Request) -> [f64; 4] {
         let log = logarithm(request);
         let off = ((log - self.median).clamp(-2.0, 3.0) - self.mean) / self.spread;
         let (bound, share) = self.rarely;
@@ -239,6 +244,7 @@ impl Usual {
             off.clamp(-2.0, 4.0) - SLACK,
             likelihood(log > bound, share, (2.5 * share).min(0.9)),
             likelihood(request.failed, self.failed, (self.failed + 0.08).min(0.9)),
+            likelihood(request.failed, self.failed, (self.failed + 0.5).min(0.9)),
         ]
     }
 }

@@ -18,6 +18,10 @@ const LOOKED: usize = 3;
 const CHANGED: u32 = 5;
 /// The same for a class where the verdict had none.
 const CLASSED: u32 = 2;
+/// The same for another class of the same tier.
+const RECLASSED: u32 = 12;
+/// Requests must take this much longer, in usual durations, for an incident that nothing explains.
+const PLAIN: f64 = 0.5;
 /// What is so much less sure than what was found before does not take its place.
 const LESS_SURE: f64 = 0.8;
 /// A signal waits for so long for requests to say what is behind it, while they are in alarm.
@@ -26,6 +30,8 @@ const PATIENCE_MS: u64 = 6_000;
 const CALM_MS: u64 = 4_000;
 /// Incidents that ended and are kept.
 const KEPT: usize = 50;
+/// How long after a failover the former roles are still what is usual.
+const MOVED_MS: u64 = 360_000;
 /// How long after a new version appeared it is named beside an incident.
 const VERSION_MS: u64 = 120_000;
 
@@ -37,6 +43,8 @@ pub(super) struct Incidents {
     opened: u64,
     /// What was found in the last seconds, before an incident opened.
     lately: VecDeque<Finding>,
+    /// Rule and tier of signals that something else accounted for: until they are well, they say nothing new.
+    yielded: BTreeSet<(String, String)>,
     versions: Versions,
 }
 
@@ -77,6 +85,8 @@ impl Incidents {
         for finding in findings {
             self.found(finding, snapshot, &burning);
         }
+        let burns = |key: &(String, String)| burning.iter().any(|one| (&one.rule, &one.tier) == (&key.0, &key.1));
+        self.yielded.retain(burns);
         for burning in burning {
             self.burns(burning, snapshot, alarms);
         }
@@ -92,6 +102,9 @@ impl Incidents {
         let same = |open: &Open| {
             open.flow == Some(finding.flow)
                 || open.view.verdict.as_ref().is_some_and(|known| known.tier == verdict.tier)
+                || burning
+                    .iter()
+                    .any(|one| open.burning == Some((one.rule.clone(), one.tier.clone())) && one.yields_to(&verdict))
                 || behind.is_some_and(|behind| open.burning == Some((behind.rule.clone(), behind.tier.clone())))
         };
         // One cause at a time: what waits behind the same thing is no incident of its own.
@@ -101,10 +114,23 @@ impl Incidents {
         });
         if let Some(place) = place {
             let open = &mut self.open[place];
+            let victim = open.flow.is_none() && {
+                let shown = burning.iter().find(|one| open.burning == Some((one.rule.clone(), one.tier.clone())));
+                shown.is_some_and(|shown| shown.yields_to(&verdict))
+            };
+            if victim {
+                // The signal was seen first, and is no more than what this does.
+                self.yielded.extend(open.burning.take());
+                open.view.changes += 1;
+                open.view.verdict = None;
+            }
             if open.flow.is_none_or(|flow| flow == finding.flow) {
                 open.flow = Some(finding.flow);
                 open.update(&finding, verdict, now_ms);
             }
+            return;
+        }
+        if !finding.doubt().is_empty() && finding.excess_ms < PLAIN * finding.usual_ms {
             return;
         }
         let agree = self.lately.iter().filter(|other| {
@@ -135,7 +161,11 @@ impl Incidents {
             }
             return;
         }
-        if self.open.iter().filter_map(named).any(|known| burning.yields_to(&known)) {
+        let accounted = self.open.iter().filter_map(named).any(|known| burning.yields_to(&known));
+        if accounted || self.moved_lately(&burning, now_ms) {
+            self.yielded.extend(key.clone());
+        }
+        if key.as_ref().is_some_and(|key| self.yielded.contains(key)) {
             return;
         }
         if let Some(open) = self.open.iter_mut().find(|open| {
@@ -145,10 +175,12 @@ impl Incidents {
                     || accounts_for(&burning, known)
             })
         }) {
-            open.burning = key;
+            let is_first = open.burning.is_none();
+            open.burning = key.filter(|_| is_first).or(open.burning.take());
             open.last_bad_ms = now_ms;
             if let Some(known) = &mut open.view.verdict
                 && known.class != burning.verdict.class
+                && is_first
             {
                 open.view.changes += 1;
                 let verdict = explained_by(burning.verdict, known);
@@ -161,6 +193,15 @@ impl Incidents {
             return;
         }
         self.open(Open::of_signal(burning, now_ms), snapshot);
+    }
+
+    /// After a failover the roles have moved: who takes no reads then is not lost.
+    fn moved_lately(&self, burning: &Burning, now_ms: u64) -> bool {
+        let failed_over = |view: &IncidentView| {
+            let is_one = view.verdict.as_ref().is_some_and(|known| known.class.as_deref() == Some("primary-failover"));
+            is_one && view.ended_unix_ms.is_some_and(|ended| now_ms.saturating_sub(ended) < MOVED_MS)
+        };
+        burning.rule == "replica-loss" && self.ended.iter().any(failed_over)
     }
 
     fn open(&mut self, mut open: Open, snapshot: &Snapshot) {
@@ -198,8 +239,9 @@ impl Incidents {
 /// Whether a signal is behind what requests show.
 fn accounts_for(burning: &Burning, found: &Verdict) -> bool {
     use crate::tier::TierKind::{App, Cache, DbPrimary, DbReplica};
-    let slows = ["replica-lag", "cache-hit-rate-falling"].contains(&burning.rule.as_str());
-    slows && [App, Cache, DbPrimary, DbReplica].contains(&found.tier.kind) && !burning.yields_to(found)
+    let slows = ["replica-lag", "cache-hit-rate-falling", "replica-loss"].contains(&burning.rule.as_str());
+    (burning.rule == "traffic-spike" && found.class.as_deref() != Some("deploy-regression"))
+        || slows && [App, Cache, DbPrimary, DbReplica].contains(&found.tier.kind) && !burning.yields_to(found)
 }
 
 /// A verdict from a signal, with what requests showed before.
@@ -300,7 +342,11 @@ impl Open {
             Some((other, times)) if is_same(other) => times + 1,
             _ => 1,
         };
-        let enough = if known.tier == verdict.tier && known.class.is_none() { CLASSED } else { CHANGED };
+        let enough = match (known.tier == verdict.tier, &known.class) {
+            (true, None) => CLASSED,
+            (true, Some(_)) => RECLASSED,
+            (false, _) => CHANGED,
+        };
         if times >= enough {
             view.changes += 1;
             view.unexplained = finding.doubt();

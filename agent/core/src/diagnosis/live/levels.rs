@@ -93,9 +93,11 @@ impl Levels {
         self.within(figure, name, from, to).into_iter().reduce(f64::max)
     }
 
-    /// The median of a figure from one second up to another, if known.
-    pub(super) fn median(&self, figure: Figure, name: &str, from: UnixSecond, to: UnixSecond) -> Option<f64> {
-        let mut within = self.within(figure, name, from, to);
+    /// The median of a figure in so many seconds, in order, if known.
+    pub(super) fn median(&self, figure: Figure, name: &str, seconds: &[UnixSecond]) -> Option<f64> {
+        let values = self.of.get(&(figure, name.to_owned())).into_iter().flatten();
+        let within = values.filter(|(second, _)| seconds.binary_search(second).is_ok());
+        let mut within: Vec<f64> = within.map(|(_, value)| f64::from(*value)).collect();
         within.sort_unstable_by(f64::total_cmp);
         within.get(within.len() / 2).copied()
     }

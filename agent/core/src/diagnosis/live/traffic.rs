@@ -17,6 +17,10 @@ const SPIKE: f64 = 2.2;
 const LEAST_RATE: f64 = 2.0;
 /// A replica with less than this share of what it usually takes is lost.
 const LOST: f64 = 0.2;
+/// A replica that is so far behind is left out of reading, not lost.
+const LAG_S: f64 = 1.0;
+/// So many times the usual calls to stores for each request come from misses.
+const FALL_THROUGH: f64 = 1.25;
 /// So many times the usual instances, with no more requests, are too many.
 const FLEET: f64 = 2.5;
 /// Seconds in which a fleet must be too large.
@@ -25,13 +29,14 @@ const FLEET_SHOWN_S: u64 = 30;
 const FILLING: (u64, f64) = (60, 0.25);
 
 /// What is usual, and now.
-pub(super) struct Times {
-    pub(super) usual: (UnixSecond, UnixSecond),
+pub(super) struct Times<'s> {
+    /// The seconds that were as usual, in order.
+    pub(super) usual: &'s [UnixSecond],
     pub(super) now: UnixSecond,
 }
 
 /// What shows in the traffic.
-pub(super) fn burning(snapshot: &Snapshot, levels: &Levels, times: &Times) -> Vec<Burning> {
+pub(super) fn burning(snapshot: &Snapshot, levels: &Levels, times: &Times<'_>) -> Vec<Burning> {
     let watched = Watched { snapshot, levels, times };
     let spike = watched.spike();
     let mut found: Vec<Burning> = watched.lost_replicas().collect();
@@ -43,16 +48,40 @@ pub(super) fn burning(snapshot: &Snapshot, levels: &Levels, times: &Times) -> Ve
     found
 }
 
+/// Whether more reads reach the databases for each request than usual: what a cache that misses lets through.
+pub(super) fn reads_fall_through(snapshot: &Snapshot, levels: &Levels, times: &Times<'_>) -> bool {
+    let watched = Watched { snapshot, levels, times };
+    // Caches in the memory of instances that are new are empty.
+    let has_grown = |tier: &TierView| {
+        let usual = watched.usual(Figure::Instances, &tier.id)?;
+        let (_, most) = watched.lately(Figure::Instances, &tier.id, FILLING.0)?;
+        Some(matches!(tier.kind, TierKind::Web | TierKind::App) && most >= 1.5 * usual.max(1.0))
+    };
+    if snapshot.tiers.iter().any(|tier| has_grown(tier).unwrap_or_default()) {
+        return false;
+    }
+    let stores = [TierKind::DbPrimary, TierKind::DbReplica, TierKind::Nosql, TierKind::ObjectStore];
+    let tiers = || snapshot.tiers.iter().filter(|tier| stores.contains(&tier.kind));
+    let usual: f64 = tiers().filter_map(|tier| watched.usual(Figure::Rate, &tier.id)).sum();
+    let from = times.now.minus(SHOWN_S - 1);
+    let now: f64 = tiers().filter_map(|tier| levels.mean(Figure::Rate, &tier.id, from, times.now)).sum();
+    let (Some(usual_load), Some(load)) =
+        (watched.usual(Figure::Load, ""), levels.mean(Figure::Load, "", from, times.now))
+    else {
+        return false;
+    };
+    now / load.max(0.1) >= FALL_THROUGH * usual / usual_load.max(0.1)
+}
+
 struct Watched<'s> {
     snapshot: &'s Snapshot,
     levels: &'s Levels,
-    times: &'s Times,
+    times: &'s Times<'s>,
 }
 
 impl Watched<'_> {
     fn usual(&self, figure: Figure, name: &str) -> Option<f64> {
-        let (from, to) = self.times.usual;
-        self.levels.median(figure, name, from, to)
+        self.levels.median(figure, name, self.times.usual)
     }
 
     /// The least and the most of a figure in the last seconds.
@@ -76,7 +105,8 @@ impl Watched<'_> {
         replicas.filter_map(|tier| {
             let load = self.usual(Figure::Load, "")?;
             let (front, _) = self.lately(Figure::Load, "", SHOWN_S)?;
-            if front < 0.6 * load {
+            let lags = self.lately(Figure::Signal(SignalKind::ReplicaLagSeconds), &tier.id, SHOWN_S);
+            if front < 0.6 * load || lags.is_some_and(|(_, most)| most > LAG_S) {
                 return None;
             }
             let is_lost = |figure, name: &str| {
