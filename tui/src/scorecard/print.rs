@@ -33,7 +33,10 @@ pub fn print(plays: &[Played], style: Style) -> String {
     let healthy: Vec<&Played> = plays.iter().filter(|played| played.healthy().is_some()).collect();
     if !healthy.is_empty() {
         false_alarms(&healthy).write(style, &mut page);
-        false_verdicts(&healthy).write(style, &mut page);
+        let said = false_verdicts(&healthy);
+        if !said.rows.is_empty() {
+            said.write(style, &mut page);
+        }
     }
     notes(plays, &mut page);
     page
