@@ -175,7 +175,6 @@ fn system(strain: f64) -> Snapshot {
         traces: traces::kept(),
         pipeline: pipeline(),
         tiers,
-        ..Snapshot::default()
     }
 }
 
