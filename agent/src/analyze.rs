@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tiertop_core::config::Config;
-use tiertop_core::diagnosis::{Question, ReadCounts, Report, Signals, diagnose};
+use tiertop_core::diagnosis::{Question, ReadCounts, Report, diagnose};
 use tiertop_core::engine::naming::{Party, TierName};
 use tiertop_core::traces::{Capture, Traces};
 
 use crate::capture::{self, CaptureError};
-use file_time::FileTime;
+use file_time::{FileTime, Heard};
 
 /// What to analyse.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct AnalyzeOptions {
 pub fn analyze(options: &AnalyzeOptions) -> Result<Report, CaptureError> {
     let mut traces = Traces::new(options.trace_bytes);
     let mut read = ReadCounts::default();
-    let mut pass = |files: &[PathBuf], capture| -> Result<(BTreeMap<Party, TierName>, Signals), CaptureError> {
+    let mut pass = |files: &[PathBuf], capture| -> Result<(BTreeMap<Party, TierName>, Heard), CaptureError> {
         let mut time = FileTime::new(options.config.clone());
         for file in files {
             capture::read(file, &mut |decoded| {
@@ -57,7 +57,7 @@ pub fn analyze(options: &AnalyzeOptions) -> Result<Report, CaptureError> {
         baseline: baseline.as_ref(),
         subject: &subject,
         names: &names,
-        signals: (&usual, &now),
+        signals: (&usual.signals, &now.signals),
     };
-    Ok(Report { read, ..diagnose(question) })
+    Ok(Report { read, stalls: now.stalls(), ..diagnose(question) })
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use color_eyre::eyre::{Result, WrapErr, eyre};
-use tiertop_core::config::{Config, Limits as EngineLimits, TierRule};
+use tiertop_core::config::{CapacityRules, Config, Limits as EngineLimits, TierRule};
 
 use crate::agent::AgentOptions;
 use crate::feed::Token;
@@ -36,6 +36,10 @@ pub struct AgentArgs {
     /// Says which tier a service or peer is, such as `lb=frontdoor` or `db-replica=10.0.3.*:5432`; may be repeated.
     #[arg(long = "tier", value_name = "KIND=PATTERN", value_parser = TierRule::parse)]
     pub tiers: Vec<TierRule>,
+    /// How many users a request a second at the front stands for; measure it as users of a month over mean requests
+    /// a second.
+    #[arg(long, value_name = "USERS", default_value_t = CapacityRules::default().users_per_request_per_second, value_parser = users)]
+    pub users_per_rps: f64,
     /// Largest OTLP message, inflated, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub max_message_size: u16,
@@ -52,6 +56,12 @@ pub const DEFAULT_FEED: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), crate::feed::DEFAULT_PORT);
 /// Where the headless agent tells of itself.
 pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4320);
+
+/// Reads a number of users, above none.
+fn users(text: &str) -> Result<f64, String> {
+    let users = text.parse().ok().filter(|users: &f64| users.is_finite() && *users > 0.0);
+    users.ok_or_else(|| format!("`{text}` is no number of users, such as 250"))
+}
 
 /// Reads the token from its file, or else from `TIERTOP_FEED_TOKEN`.
 pub fn token(file: Option<&PathBuf>) -> Result<Option<Token>> {
@@ -79,6 +89,7 @@ impl AgentArgs {
             queue_bytes: mebibytes(self.max_queue_size) as u64,
             config: Config {
                 tiers: self.tiers,
+                capacity: CapacityRules { users_per_request_per_second: self.users_per_rps },
                 limits: EngineLimits { bytes: mebibytes(self.max_memory), ..EngineLimits::default() },
                 ..Config::default()
             },

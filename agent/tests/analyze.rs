@@ -24,6 +24,9 @@ const SERVICES: [&str; 5] = ["frontdoor", "catalogue", "basket", "orders", "stoc
 /// By how much their clocks are ahead.
 const AHEAD_MS: [u64; 5] = [0, 40, 40, 40, 100];
 
+/// When second 0 is.
+const BEGIN: u64 = 1_795_456_800_000_000_000;
+
 /// What is wrong with the shop.
 #[derive(Clone, Copy)]
 enum Wrong {
@@ -32,6 +35,8 @@ enum Wrong {
     Work(usize, u64),
     /// So many milliseconds are lost on the way to a service.
     Way(usize, u64),
+    /// A service stands still, from one time to another.
+    Stands(usize, [u64; 2]),
 }
 
 /// Requests of the shop, each a trace, as OTLP.
@@ -42,9 +47,14 @@ struct Shop {
 }
 
 fn shop(wrong: Wrong, requests: u64, second: u64) -> ExportTraceServiceRequest {
+    shop_asked(wrong, requests, second, 400)
+}
+
+/// The same, asked every so many milliseconds.
+fn shop_asked(wrong: Wrong, requests: u64, second: u64, every_ms: u64) -> ExportTraceServiceRequest {
     let mut shop = Shop { wrong, next: second << 20, spans: vec![Vec::new(); SERVICES.len()] };
     for request in 0..requests {
-        shop.request(1_795_456_800_000_000_000 + second * 1_000_000_000 + request * 400_000_000);
+        shop.request(BEGIN + second * 1_000_000_000 + request * every_ms * 1_000_000);
     }
     let text = |value: &str| Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
     let pair = |key: &str, value: &str| KeyValue { key: key.to_owned(), value: text(value), ..KeyValue::default() };
@@ -85,6 +95,13 @@ impl Shop {
             };
         let begin = at + way / 2;
         let mut end = begin + work;
+        if let Wrong::Stands(of, [from, to]) = self.wrong
+            && of == callee
+            && begin < to
+            && end > from
+        {
+            end = to + work;
+        }
         if callee == 3 {
             end = self.call(trace, server, 3, 4, end) + 300_000;
         }
@@ -137,7 +154,7 @@ fn judged(wrong: Wrong, requests: u64) -> Report {
 
 fn first(report: &Report) -> (&str, Option<&str>) {
     let first = report.verdicts.first().unwrap_or_else(|| panic!("no verdict: {report:#?}"));
-    (&first.tier.member, first.class)
+    (&first.tier.member, first.class.as_deref())
 }
 
 #[test]
@@ -148,6 +165,21 @@ fn the_service_that_takes_longer_is_first_whichever_it_is() {
             assert_eq!(first(&report), (*service, Some("app-cpu")), "{report:#?}");
         }
     }
+}
+
+#[test]
+fn a_service_that_stood_still_for_a_moment_is_told_with_its_traces() {
+    let folder = TempDir::new().unwrap();
+    let stood = Wrong::Stands(4, [BEGIN + 40_300_000_000, BEGIN + 40_800_000_000]);
+    let file = write(&folder, "a", &shop_asked(stood, 3_000, 0, 20).encode_to_vec());
+    let report = report(vec![file], Vec::new()).unwrap();
+    let [stall] = &report.stalls[..] else { panic!("not one stall: {:#?}", report.stalls) };
+    assert_eq!(stall.tier.as_deref(), Some("app/stock"));
+    assert!((450..=550).contains(&stall.length_ms), "{stall:?}");
+    assert!(stall.start_unix_ms.abs_diff(BEGIN / 1_000_000 + 40_300) < 100, "{stall:?}");
+    assert_eq!((stall.first_moved.as_deref(), stall.traces.len()), (Some("app/stock: stock"), 5));
+    let healthy = write(&folder, "b", &shop_asked(Wrong::Nothing, 3_000, 0, 20).encode_to_vec());
+    assert_eq!(self::report(vec![healthy], Vec::new()).unwrap().stalls, []);
 }
 
 #[test]

@@ -23,6 +23,8 @@
 //! The truth of a fault is what [`Fault::truth`] says of its class, unless the file says otherwise under
 //! the fault's `truth`.
 
+mod stored;
+
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -52,6 +52,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -89,6 +90,14 @@ impl Export {
     pub fn sent_unix_nanos(&self) -> u64 {
         match self {
             Self::Traces { sent_unix_nanos, .. } | Self::Metrics { sent_unix_nanos, .. } => *sent_unix_nanos,
+        }
+    }
+
+    /// Returns the request as it travels over the wire.
+    pub fn to_protobuf(&self) -> Vec<u8> {
+        match self {
+            Self::Traces { request, .. } => request.encode_to_vec(),
+            Self::Metrics { request, .. } => request.encode_to_vec(),
         }
     }
 }
@@ -146,6 +155,11 @@ impl Simulation {
             ground.clock.spawn(play);
         }
         Ok(Self { world, load, end: scenario.duration, truth })
+    }
+
+    /// Keeps the spans of this share of the traces that begin from now on, 0 to 1.
+    pub fn sample(&self, share: f64) {
+        self.world.ground.kept.set(share);
     }
 
     /// Returns what came of the load so far.

@@ -5,7 +5,10 @@
 //! one that was held when the user paused.
 
 mod connection;
+mod investigation;
+mod movement;
 mod selection;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -14,10 +17,12 @@ use tiertop_core::snapshot::{Snapshot, TierView, WarningView};
 use tiertop_core::time::UnixNanos;
 
 pub use connection::{Connection, Status};
+pub use investigation::{Finding, Investigation, Part, TraceOrder, findings, trace_of};
 pub use selection::{Cursor, Pane, first_shown};
+pub use trouble::Trouble;
 
 use crate::event::{Effect, Event, Exit, Signal};
-use crate::keymap::{self, Command, Context, Step};
+use crate::keymap::{self, Command, Context};
 use crate::source::{SourceLabel, SourceUpdate};
 
 /// How long a note stays, in seconds.
@@ -31,6 +36,12 @@ pub enum Screen {
     Overview,
     /// The tier with [`App::opened`] as its id.
     Tier,
+    /// Incidents, stalls and capacity.
+    Diagnosis,
+    /// The traces that were kept.
+    Traces,
+    /// The trace that is open.
+    Trace,
 }
 
 /// The state of the screen.
@@ -52,12 +63,17 @@ pub struct App {
     pub pane: Pane,
     /// The row under the cursor in the pane.
     pub pane_row: usize,
-    /// Which of the open warnings is shown, from 0.
-    pub warning: usize,
+    /// Which of the troubles is shown, from 0.
+    pub trouble: usize,
+    /// Where the user is on the screens of the diagnosis and of traces.
+    pub looking: Investigation,
+    /// The screens that lie behind the one in front, the overview left out.
+    behind: Vec<Screen>,
     live: Option<Arc<Snapshot>>,
     held: Option<Held>,
     note: Option<(String, UnixNanos)>,
     now: UnixNanos,
+    columns: u16,
     rows: u16,
 }
 
@@ -80,11 +96,14 @@ impl App {
             opened: String::new(),
             pane: Pane::default(),
             pane_row: 0,
-            warning: 0,
+            trouble: 0,
+            looking: Investigation::default(),
+            behind: Vec::new(),
             live: None,
             held: None,
             note: None,
             now,
+            columns: 80,
             rows: 24,
         }
     }
@@ -93,8 +112,8 @@ impl App {
     pub fn update(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Key(key) => self.press(key),
-            Event::Resize(_, rows) => {
-                self.rows = rows;
+            Event::Resize(columns, rows) => {
+                (self.columns, self.rows) = (columns, rows);
                 vec![Effect::Draw]
             }
             Event::Tick(now) => self.tick(now),
@@ -138,17 +157,25 @@ impl App {
 
     /// The warnings that are open, worst first.
     pub fn open_warnings(&self) -> Vec<&WarningView> {
-        let warnings = self.shown().map_or(&[][..], |shown| &shown.warnings);
-        let mut open: Vec<_> = warnings.iter().filter(|warning| warning.ended_unix_ms.is_none()).collect();
-        open.sort_by_key(|warning| std::cmp::Reverse(warning.severity));
-        open
+        self.shown().map_or_else(Vec::new, trouble::open_warnings)
     }
 
-    /// The open warning that is shown, with its place from 0 and how many there are.
-    pub fn shown_warning(&self) -> Option<(&WarningView, usize, usize)> {
-        let open = self.open_warnings();
-        let place = self.warning.min(open.len().checked_sub(1)?);
-        Some((open[place], place, open.len()))
+    /// What is wrong now: verdicts, incidents without one, and the warnings that they do not say already.
+    pub fn troubles(&self) -> Vec<Trouble<'_>> {
+        self.shown().map_or_else(Vec::new, trouble::troubles)
+    }
+
+    /// The trouble that is shown, with its place from 0 and how many there are.
+    pub fn shown_trouble(&self) -> Option<(Trouble<'_>, usize, usize)> {
+        let troubles = self.troubles();
+        let place = self.trouble.min(troubles.len().checked_sub(1)?);
+        Some((troubles[place], place, troubles.len()))
+    }
+
+    /// The incident or stall under the cursor of the diagnosis screen.
+    pub fn shown_finding(&self) -> Option<Finding<'_>> {
+        let findings = findings(self.shown()?);
+        findings.get(self.looking.finding_place(&findings)).copied()
     }
 
     /// What to say for a while, if anything.
@@ -165,14 +192,18 @@ impl App {
             _ if nothing => Context::Waiting,
             Screen::Overview => Context::Overview,
             Screen::Tier => Context::Tier,
+            Screen::Diagnosis => Context::Diagnosis,
+            Screen::Traces => Context::Traces,
+            Screen::Trace => Context::Trace,
         }
     }
 
     /// Whether a command would do anything now.
     pub fn can(&self, command: Command) -> bool {
         match command {
-            Command::GoToWarning => self.shown_warning().is_some(),
-            Command::NextWarning | Command::PreviousWarning => self.open_warnings().len() > 1,
+            Command::GoToTrouble => self.shown_trouble().is_some_and(|(trouble, ..)| trouble.tier().is_some()),
+            Command::NextTrouble | Command::PreviousTrouble => self.troubles().len() > 1,
+            Command::AllTraces => self.looking.through.is_some(),
             _ => true,
         }
     }
@@ -194,23 +225,26 @@ impl App {
             Command::Pause => self.pause(),
             Command::Move(step) => self.step(step),
             Command::Open => self.open(),
-            Command::NextPane => self.focus(self.pane.next()),
-            Command::PreviousPane => self.focus(self.pane.previous()),
+            Command::NextPane => self.focus(self.pane.next(), self.looking.part.next()),
+            Command::PreviousPane => self.focus(self.pane.previous(), self.looking.part.previous()),
             Command::Overview => {
                 self.help = None;
-                self.screen = Screen::Overview;
+                self.go(Screen::Overview);
             }
-            Command::NextWarning => self.turn_warning(1),
-            Command::PreviousWarning => self.turn_warning(-1),
-            Command::GoToWarning => self.go_to_warning(),
+            Command::Diagnosis => self.go(Screen::Diagnosis),
+            Command::Traces => self.open_traces(),
+            Command::OrderTraces => {
+                self.looking.order = match self.looking.order {
+                    TraceOrder::Duration => TraceOrder::Time,
+                    TraceOrder::Time => TraceOrder::Duration,
+                };
+            }
+            Command::AllTraces => self.looking.through = None,
+            Command::NextTrouble => self.turn_trouble(1),
+            Command::PreviousTrouble => self.turn_trouble(-1),
+            Command::GoToTrouble => self.go_to_trouble(),
         }
         vec![Effect::Draw]
-    }
-
-    fn back(&mut self) {
-        if self.help.take().is_none() {
-            self.screen = Screen::Overview;
-        }
     }
 
     fn pause(&mut self) {
@@ -219,74 +253,6 @@ impl App {
             _ => None,
         };
         self.settle();
-    }
-
-    fn open(&mut self) {
-        let tiers = self.shown().map_or(&[][..], |shown| &shown.tiers);
-        if let Some(tier) = tiers.get(self.cursor.place(tiers)) {
-            self.opened.clone_from(&tier.id.clone());
-            self.screen = Screen::Tier;
-            self.pane_row = 0;
-        }
-    }
-
-    fn focus(&mut self, pane: Pane) {
-        self.pane = pane;
-        self.pane_row = 0;
-    }
-
-    fn turn_warning(&mut self, by: isize) {
-        let open = self.open_warnings().len();
-        if open > 0 {
-            let place = self.warning.min(open - 1);
-            self.warning = place.wrapping_add_signed(by + open as isize) % open;
-        }
-    }
-
-    fn go_to_warning(&mut self) {
-        if let Some(id) = self.shown_warning().map(|(shown, ..)| shown.tier.clone()) {
-            self.cursor.put_on(&id);
-            self.opened = id;
-            self.pane_row = 0;
-            self.settle();
-        }
-    }
-
-    fn step(&mut self, step: Step) {
-        let page = usize::from(self.rows).saturating_sub(8).max(2);
-        if let Some(line) = self.help {
-            let last = crate::screen::help::last_line(self.rows);
-            self.help = Some(selection::step(line, step, page, last + 1));
-            return;
-        }
-        let Some(shown) = self.shown() else { return };
-        match self.screen {
-            Screen::Overview => {
-                let tiers = &shown.tiers;
-                let place = selection::step(self.cursor.place(tiers), step, page, tiers.len());
-                if let Some(id) = tiers.get(place).map(|tier| tier.id.clone()) {
-                    self.cursor.put_on(&id);
-                }
-                self.settle();
-            }
-            Screen::Tier => {
-                let rows = self.opened_tier().map_or(0, |tier| self.pane.rows(tier, shown));
-                self.pane_row = selection::step(self.pane_row, step, page / 2, rows);
-            }
-        }
-    }
-
-    /// Keeps cursors on something that is there.
-    fn settle(&mut self) {
-        let live = self.live.clone();
-        let held = self.held.as_ref().map(|held| Arc::clone(&held.snapshot));
-        if let Some(shown) = held.or(live) {
-            self.cursor.settle(&shown.tiers);
-            if let Some(tier) = shown.tiers.iter().find(|tier| tier.id == self.opened) {
-                let rows = self.pane.rows(tier, &shown);
-                self.pane_row = self.pane_row.min(rows.saturating_sub(1));
-            }
-        }
     }
 
     fn tick(&mut self, now: UnixNanos) -> Vec<Effect> {

@@ -5,6 +5,8 @@ pub(crate) mod analyze;
 pub(crate) mod attach;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
+#[cfg(feature = "demo")]
+pub(crate) mod scorecard;
 pub(crate) mod watch;
 
 use std::io::Write;

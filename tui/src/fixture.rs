@@ -1,6 +1,8 @@
 //! Made-up systems for tests and for a look at the screens: always the same, at 14:03:27 UTC.
 
+mod incidents;
 mod tiers;
+mod traces;
 mod warnings;
 
 use tiertop_core::snapshot::{
@@ -9,6 +11,7 @@ use tiertop_core::snapshot::{
 };
 use tiertop_core::tier::TierKind;
 
+use incidents::{capacity, explained, healthy, over, past_stalls, present_stall, puzzling};
 use tiers::{instance, scaled, tier, wave};
 use warnings::{ended, primary_busy, queue_age, replica_lag};
 
@@ -17,9 +20,10 @@ pub const NOW_S: u64 = 1_773_497_007;
 
 const NOW_MS: u64 = NOW_S * 1000;
 
-/// Twelve tiers and a replica that falls behind, with two lesser warnings.
+/// Twelve tiers and a replica that falls behind: a verdict, with two lesser warnings.
 pub fn warning() -> Snapshot {
     let mut shown = system(9.0);
+    shown.diagnosis = explained();
     shown.warnings = vec![replica_lag(), primary_busy(), queue_age(), ended()];
     for (member, state) in
         [("orders-ro", TierState::Critical), ("orders@db1", TierState::Warning), ("content-jobs", TierState::Warning)]
@@ -32,9 +36,18 @@ pub fn warning() -> Snapshot {
     shown
 }
 
+/// The same system while nothing comes out of it, and nobody knows why.
+pub fn stalled() -> Snapshot {
+    let mut shown = system(5.0);
+    shown.diagnosis = puzzling();
+    shown.stalls.insert(0, present_stall());
+    shown
+}
+
 /// The same system on a good day.
 pub fn calm() -> Snapshot {
     let mut shown = system(1.0);
+    shown.diagnosis = healthy();
     shown.warnings = vec![ended()];
     for signal in &mut shown.signals {
         if signal.kind == SignalKind::ReplicaLagSeconds {
@@ -156,6 +169,10 @@ fn system(strain: f64) -> Snapshot {
         edges,
         signals: signals(&tiers),
         warnings: Vec::new(),
+        diagnosis: over(),
+        capacity: capacity(),
+        stalls: past_stalls(),
+        traces: traces::kept(),
         pipeline: pipeline(),
         tiers,
     }

@@ -43,6 +43,7 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
     Warning,
+    Stalled,
     Calm,
     Waiting,
     Odd,
@@ -117,6 +118,7 @@ async fn send(kind: Kind, sender: Sender<SourceUpdate>) {
 fn snapshot(kind: Kind, second: u64) -> Snapshot {
     let snapshot = match kind {
         Kind::Warning | Kind::Connecting => fixture::warning(),
+        Kind::Stalled => fixture::stalled(),
         Kind::Calm => fixture::calm(),
         Kind::Waiting => fixture::waiting(),
         Kind::Odd => fixture::odd(),

@@ -151,6 +151,8 @@ pub fn signal_name(kind: SignalKind) -> &'static str {
         SignalKind::CpuRatio => "CPU",
         SignalKind::MemoryBytes => "memory",
         SignalKind::EvictionsPerSecond => "evictions",
+        SignalKind::WorkersBusy => "workers busy",
+        SignalKind::WorkersMax => "workers",
     }
 }
 
@@ -166,7 +168,9 @@ pub fn signal_value(kind: SignalKind, value: f64) -> String {
         | SignalKind::QueueInFlight
         | SignalKind::PoolUsed
         | SignalKind::PoolMax
-        | SignalKind::PoolPending => count(value.max(0.0).round() as u64),
+        | SignalKind::PoolPending
+        | SignalKind::WorkersBusy
+        | SignalKind::WorkersMax => count(value.max(0.0).round() as u64),
     }
 }
 

@@ -16,20 +16,28 @@ pub enum Command {
     Pause,
     /// Move the cursor by this many rows.
     Move(Step),
-    /// Open the tier under the cursor.
+    /// Open what is under the cursor.
     Open,
-    /// The next pane of a tier.
+    /// The next pane.
     NextPane,
     /// The pane before.
     PreviousPane,
     /// The overview, from anywhere.
     Overview,
-    /// The next open warning.
-    NextWarning,
-    /// The open warning before.
-    PreviousWarning,
-    /// The cursor to the tier of the warning that is shown.
-    GoToWarning,
+    /// Incidents, stalls and capacity.
+    Diagnosis,
+    /// The traces that were kept, of the tier in question if there is one.
+    Traces,
+    /// The other order of the traces.
+    OrderTraces,
+    /// All traces, not only those through one tier.
+    AllTraces,
+    /// The next open verdict or warning.
+    NextTrouble,
+    /// The open verdict or warning before.
+    PreviousTrouble,
+    /// The cursor to the tier of the verdict or warning that is shown.
+    GoToTrouble,
     /// Stop the process until the shell brings it back.
     Suspend,
     /// Draw everything anew, where something else wrote over it.
@@ -64,6 +72,12 @@ pub enum Context {
     Overview,
     /// One tier.
     Tier,
+    /// Incidents, stalls and capacity.
+    Diagnosis,
+    /// The list of traces.
+    Traces,
+    /// One trace.
+    Trace,
     /// The help.
     Help,
     /// Nothing to show yet.
@@ -94,9 +108,12 @@ pub struct Binding {
     pub footer: Option<&'static str>,
 }
 
-const EVERYWHERE: &[Context] = &[Context::Overview, Context::Tier, Context::Help, Context::Waiting];
-const WITH_DATA: &[Context] = &[Context::Overview, Context::Tier];
-const WITH_ROWS: &[Context] = &[Context::Overview, Context::Tier, Context::Help];
+use Context::{Diagnosis, Help, Overview, Tier, Trace, Traces, Waiting};
+
+const EVERYWHERE: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace, Help, Waiting];
+const WITH_DATA: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace];
+const WITH_ROWS: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace, Help];
+const NOT_AT_THE_BOTTOM: &[Context] = &[Tier, Diagnosis, Traces, Trace, Help];
 
 /// A row of the table without a word in the footer.
 const fn row(keys: &'static [Key], command: Command, contexts: &'static [Context], help: &'static str) -> Binding {
@@ -123,21 +140,38 @@ use KeyCode::{BackTab, Char, Enter, Esc, F, Tab};
 /// Every key that works, in the order of the help.
 pub const BINDINGS: &[Binding] = &[
     row(&[Plain(Char('?')), Plain(F(1))], Command::Help, EVERYWHERE, "this help, and away with it").named("help"),
-    row(&[Plain(Enter)], Command::Open, &[Context::Overview], "open the tier under the cursor").named("open tier"),
     row(
-        &[Plain(Esc), Plain(KeyCode::Backspace)],
-        Command::Back,
-        &[Context::Tier, Context::Help],
-        "one step back; never quits",
+        &[Plain(Enter)],
+        Command::Open,
+        &[Overview, Diagnosis, Traces],
+        "open the tier, stall or trace under the cursor",
     )
-    .named("back"),
-    row(&[Plain(Tab), Plain(KeyCode::Right)], Command::NextPane, &[Context::Tier], "next pane of the tier")
+    .named("open"),
+    row(&[Plain(Esc), Plain(KeyCode::Backspace)], Command::Back, NOT_AT_THE_BOTTOM, "one step back; never quits")
+        .named("back"),
+    row(&[Plain(Tab), Plain(KeyCode::Right)], Command::NextPane, &[Tier, Diagnosis], "next pane of the screen")
         .named("next pane"),
-    row(&[Plain(BackTab), Plain(KeyCode::Left)], Command::PreviousPane, &[Context::Tier], "pane before"),
-    row(&[Plain(Char('w'))], Command::GoToWarning, WITH_DATA, "go to the tier of the warning that is shown")
-        .named("warned tier"),
-    row(&[Plain(Char('n'))], Command::NextWarning, &[Context::Overview], "next warning").named("next warning"),
-    row(&[Plain(Char('p'))], Command::PreviousWarning, &[Context::Overview], "warning before"),
+    row(&[Plain(BackTab), Plain(KeyCode::Left)], Command::PreviousPane, &[Tier, Diagnosis], "pane before"),
+    row(
+        &[Plain(Char('d')), Plain(Char('2'))],
+        Command::Diagnosis,
+        &[Overview, Tier, Traces, Trace],
+        "diagnosis: incidents, stalls, phase and headroom",
+    )
+    .named("diagnosis"),
+    row(
+        &[Plain(Char('t')), Plain(Char('3'))],
+        Command::Traces,
+        &[Overview, Tier, Diagnosis],
+        "traces that were kept: of the tier shown, if any",
+    )
+    .named("traces"),
+    row(&[Plain(Char('s'))], Command::OrderTraces, &[Traces], "slowest or newest first").named("sort"),
+    row(&[Plain(Char('a'))], Command::AllTraces, &[Traces], "all traces, not only those of a tier").named("all"),
+    row(&[Plain(Char('w'))], Command::GoToTrouble, &[Overview, Tier], "go to the tier of the verdict or warning shown")
+        .named("its tier"),
+    row(&[Plain(Char('n'))], Command::NextTrouble, &[Overview], "next verdict or warning").named("next"),
+    row(&[Plain(Char('p'))], Command::PreviousTrouble, &[Overview], "verdict or warning before"),
     row(&[Plain(Char(' '))], Command::Pause, WITH_DATA, "hold the picture while data keeps coming, and go on")
         .named("pause"),
     row(&[Plain(Char('j')), Plain(KeyCode::Down)], Command::Move(Step::Down), WITH_ROWS, "a row down"),
@@ -148,7 +182,7 @@ pub const BINDINGS: &[Binding] = &[
     row(&[Plain(KeyCode::PageUp), Ctrl('b')], Command::Move(Step::PageUp), WITH_ROWS, "a page up"),
     row(&[Ctrl('d')], Command::Move(Step::HalfDown), WITH_ROWS, "half a page down"),
     row(&[Ctrl('u')], Command::Move(Step::HalfUp), WITH_ROWS, "half a page up"),
-    row(&[Plain(Char('1'))], Command::Overview, &[Context::Tier, Context::Help], "the overview, from anywhere"),
+    row(&[Plain(Char('1'))], Command::Overview, NOT_AT_THE_BOTTOM, "the overview, from anywhere"),
     row(&[Ctrl('l')], Command::Redraw, EVERYWHERE, "draw the screen anew"),
     row(&[Ctrl('z')], Command::Suspend, EVERYWHERE, "to the shell; fg comes back"),
     row(&[Plain(Char('q')), Ctrl('c')], Command::Quit, EVERYWHERE, "quit").named("quit"),
@@ -206,11 +240,9 @@ pub fn bindings(context: Context) -> impl Iterator<Item = &'static Binding> {
 mod tests {
     use super::*;
 
-    const CONTEXTS: [Context; 4] = [Context::Overview, Context::Tier, Context::Help, Context::Waiting];
-
     #[test]
     fn no_key_means_two_things_in_one_place() {
-        for context in CONTEXTS {
+        for &context in EVERYWHERE {
             let mut seen: Vec<Key> = Vec::new();
             for binding in bindings(context) {
                 for key in binding.keys {
@@ -225,7 +257,7 @@ mod tests {
     #[test]
     fn quitting_works_everywhere_and_esc_never_quits() {
         let esc = KeyEvent::new(Esc, KeyModifiers::NONE);
-        for context in CONTEXTS {
+        for &context in EVERYWHERE {
             for key in [Plain(Char('q')), Ctrl('c')] {
                 assert_eq!(command(context, key.event()), Some(Command::Quit));
             }
@@ -236,8 +268,8 @@ mod tests {
     #[test]
     fn a_capital_letter_is_found_with_shift_held() {
         let shifted = KeyEvent::new(Char('G'), KeyModifiers::SHIFT);
-        assert_eq!(command(Context::Overview, shifted), Some(Command::Move(Step::Last)));
+        assert_eq!(command(Overview, shifted), Some(Command::Move(Step::Last)));
         let alt = KeyEvent::new(Char('q'), KeyModifiers::ALT);
-        assert_eq!(command(Context::Overview, alt), None);
+        assert_eq!(command(Overview, alt), None);
     }
 }

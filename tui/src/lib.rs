@@ -14,6 +14,7 @@ pub mod format;
 pub mod keymap;
 pub mod report;
 pub mod run;
+pub mod scorecard;
 pub mod screen;
 pub mod source;
 pub mod terminal;

@@ -35,6 +35,9 @@ enum Command {
     /// Starts a whole demo system under load, and shows it. Nothing else to install.
     #[cfg(feature = "demo")]
     Demo(commands::demo::DemoArgs),
+    /// Scores verdicts against faults that are injected into a simulated demo.
+    #[cfg(feature = "demo")]
+    Scorecard(commands::scorecard::ScorecardArgs),
     /// Runs one process of the demo; started by the demo itself.
     #[cfg(feature = "demo")]
     #[command(hide = true)]
@@ -58,6 +61,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Analyze(arguments)) => analyze::run(arguments),
         #[cfg(feature = "demo")]
         Some(Command::Demo(arguments)) => commands::block_on(commands::demo::run(arguments)),
+        #[cfg(feature = "demo")]
+        Some(Command::Scorecard(arguments)) => commands::scorecard::run(&arguments),
         #[cfg(feature = "demo")]
         Some(Command::DemoNode(arguments)) => commands::demo::run_node(&arguments),
         #[cfg(debug_assertions)]

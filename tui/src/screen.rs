@@ -3,21 +3,27 @@
 //! ```text
 //! header       one row, always
 //! status       one row, only while there is something to say: paused, connecting, a note
-//! body         overview, tier or waiting; the help lies over it
+//! body         overview, tier, diagnosis, traces, one trace, or waiting; the help lies over it
 //! footer       one row of keys, given up below seven rows
 //! ```
 
+pub mod banner;
+pub mod capacity;
+pub mod diagnosis;
 pub mod edges;
+pub mod finding;
 pub mod footer;
 pub mod header;
 pub mod headlines;
 pub mod help;
+pub mod ladder;
 pub mod overview;
 pub mod tier;
 pub mod tier_panes;
 pub mod tier_table;
+pub mod trace;
+pub mod traces;
 pub mod waiting;
-pub mod warning;
 pub mod words;
 
 use ratatui::buffer::Buffer;
@@ -94,6 +100,9 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
             overview::draw(app, shown, theme, body, buffer);
         }
         (_, Some(shown), _, Screen::Tier) => tier::draw(app, shown, theme, body, buffer),
+        (_, Some(shown), _, Screen::Diagnosis) => diagnosis::draw(app, shown, theme, body, buffer),
+        (_, Some(shown), _, Screen::Traces) => traces::draw(app, shown, theme, body, buffer),
+        (_, Some(_), _, Screen::Trace) => trace::draw(app, theme, body, buffer),
     }
     if look.signs == Signs::Ascii {
         ascii::fold_buffer(buffer);

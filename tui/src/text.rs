@@ -8,13 +8,14 @@ macro_rules! line {
 }
 
 mod analysis;
+mod diagnosis;
 
 use std::fmt::Write;
 
 use tiertop_core::snapshot::{ReasonCount, SignalKind, Snapshot, WarningView};
 
 use crate::format::{self, Align, fit};
-use crate::screen::{header, warning, words};
+use crate::screen::{banner, header, words};
 use crate::theme::{Palette, Theme};
 
 pub use analysis::print_report;
@@ -29,7 +30,10 @@ pub fn print_snapshot(shown: &Snapshot) -> String {
     if shown.tiers.is_empty() {
         waiting(shown, &mut text);
     } else {
+        diagnosis::incidents(shown, &mut text);
         warnings(shown, &mut text);
+        diagnosis::stalls(&shown.stalls, &mut text);
+        diagnosis::capacity(shown, &mut text);
         tiers(shown, &mut text);
         signals(shown, &mut text);
         calls(shown, &mut text);
@@ -66,7 +70,7 @@ fn warnings(shown: &Snapshot, text: &mut String) {
     for warning in open() {
         open_warning(warning, shown, text);
     }
-    for ended in warning::ended(shown) {
+    for ended in banner::ended(shown) {
         line!(text, "{ended}");
     }
 }
@@ -109,7 +113,7 @@ fn tiers(shown: &Snapshot, text: &mut String) {
         let many = if many > 1 { format!(" ×{many}") } else { String::new() };
         let name = format!("{:<12} {}{many}", tier.kind, tier.member);
         let cells = [
-            &words::tier_state(tier, 14, &theme).0,
+            &words::tier_state(tier, shown, 14, &theme).0,
             &name,
             &words::tier_rate(tier),
             &format::or_unknown(tier.error_ratio, format::ratio),

@@ -4,3 +4,4 @@ pub mod bars;
 pub mod columns;
 pub mod paint;
 pub mod trend;
+pub mod waterfall;

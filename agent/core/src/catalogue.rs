@@ -67,7 +67,7 @@ use About::{Cache, Queue, Replica, Sender};
 use Meaning::{ActiveRequests, CacheHits, CacheMisses, Level, PoolByState, ProcessDuration, Rate, ServerDuration};
 use SignalKind::{
     CacheHitRatio, CpuRatio, EvictionsPerSecond, MemoryBytes, PoolMax, PoolPending, PoolWaitSeconds, QueueDepth,
-    QueueInFlight, QueueOldestAgeSeconds, ReplicaLagSeconds,
+    QueueInFlight, QueueOldestAgeSeconds, ReplicaLagSeconds, WorkersBusy, WorkersMax,
 };
 
 /// Every metric that is read.
@@ -139,6 +139,8 @@ pub const CATALOGUE: &[Row] = &[
     // Processes.
     row("process.cpu.utilization", Level(CpuRatio), Sender, "1"),
     row("process.memory.usage", Level(MemoryBytes), Sender, "By"),
+    row("service.workers.busy", Level(WorkersBusy), Sender, "1"),
+    row("service.workers.max", Level(WorkersMax), Sender, "1"),
 ];
 
 /// Whether the engine reads metrics of this name; all others are only counted.

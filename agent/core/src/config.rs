@@ -11,6 +11,23 @@ pub struct Config {
     pub limits: Limits,
     /// Time rules.
     pub time: TimeRules,
+    /// What load is worth.
+    pub capacity: CapacityRules,
+}
+
+/// What load is worth.
+#[derive(Clone, Copy, Debug)]
+pub struct CapacityRules {
+    /// Users whose traffic a request a second at the front is. As each product's users ask differently often,
+    /// measure it: users of a month over mean requests a second.
+    pub users_per_request_per_second: f64,
+}
+
+impl Default for CapacityRules {
+    /// The reference system: ten million users make 40,000 reads a second, so one makes 0.004.
+    fn default() -> Self {
+        Self { users_per_request_per_second: 250.0 }
+    }
 }
 
 /// Says which kind a service or a peer is.
@@ -43,6 +60,8 @@ pub struct Limits {
     pub routes: usize,
     /// Recent spans that late parents and children are matched against. About 100 bytes each.
     pub recent_spans: usize,
+    /// Bytes of spans that wait for their trace to settle, for the diagnosis.
+    pub trace_bytes: usize,
     /// Bytes of all tables together; over it the oldest detail goes first.
     pub bytes: usize,
 }
@@ -59,6 +78,7 @@ impl Default for Limits {
             signals: 2_048,
             routes: 16_384,
             recent_spans: 1 << 17,
+            trace_bytes: 8 << 20,
             bytes: 64 << 20,
         }
     }

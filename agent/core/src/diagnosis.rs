@@ -14,6 +14,7 @@
 mod compare;
 mod cover;
 mod evidence;
+pub mod live;
 mod onset;
 mod report;
 mod signals;
@@ -24,12 +25,13 @@ use std::collections::BTreeMap;
 
 use crate::engine::naming::{Party, Side, TierName};
 use crate::tier::TierKind;
-use crate::traces::{Flow, PartyId, Place, Requests, Traces};
-use compare::{Comparison, Part, Spot};
+use crate::traces::{Flow, Key, PartyId, Place, Requests, Traces};
+use crate::verdict::{Alternative, Verdict};
+use compare::{By, Comparison, Part, Spot};
 use cover::Covered;
 use signs::{Scene, Symptom};
 
-pub use report::{Alternative, REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict};
+pub use report::{REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TraceCounts};
 pub use signals::{Course, Signals};
 pub use table::{CLASSES, Class, Sign};
 
@@ -69,7 +71,8 @@ pub struct Question<'a> {
 
 /// Names the bottleneck, or says why none can be named.
 pub fn diagnose(question: Question<'_>) -> Report {
-    let (tiers, tier_of) = tiers(question);
+    let baseline = question.baseline.into_iter().flat_map(|requests| &requests.keys);
+    let (tiers, tier_of) = tiers(baseline.chain(&question.subject.keys), question.traces, question.names);
     let mut report = Report {
         version: REPORT_VERSION,
         traces: TraceCounts {
@@ -92,14 +95,17 @@ pub fn diagnose(question: Question<'_>) -> Report {
         }
         let incident = onset::incident(&before, &whole);
         let after = incident.map_or_else(|| whole.clone(), |chosen| Part { chosen, ..whole.clone() });
-        let comparison = compare::compare(&before, &after, &tier_of);
+        let comparison = compare::compare(&before, &after, &tier_of, By::Operation);
+        let wide = compare::compare(&before, &after, &tier_of, By::OperationAndRoute);
         let scene = Scene {
             traces: question.traces,
             tiers: &tiers,
             before: &before,
             after: &after,
             comparison: &comparison,
+            wide: &wide,
             signals: question.signals,
+            load: None,
         };
         let (verdicts, share) = judge(&scene);
         if report.tiers.is_empty() || !verdicts.is_empty() {
@@ -119,8 +125,11 @@ pub fn diagnose(question: Question<'_>) -> Report {
 }
 
 /// The tiers of all parties, and each party's place among them.
-fn tiers(question: Question<'_>) -> (Vec<TierName>, BTreeMap<PartyId, usize>) {
-    let keys = question.baseline.iter().flat_map(|requests| &requests.keys).chain(&question.subject.keys);
+fn tiers<'k>(
+    keys: impl Iterator<Item = &'k Key>,
+    traces: &Traces,
+    names: &BTreeMap<Party, TierName>,
+) -> (Vec<TierName>, BTreeMap<PartyId, usize>) {
     let parties = keys.flat_map(|key| match key.place {
         Place::At(party) => [party, party],
         Place::Gap(from, to) => [from, to],
@@ -128,7 +137,7 @@ fn tiers(question: Question<'_>) -> (Vec<TierName>, BTreeMap<PartyId, usize>) {
     let (mut tiers, mut tier_of): (Vec<TierName>, BTreeMap<PartyId, usize>) = (Vec::new(), BTreeMap::new());
     for party in parties {
         tier_of.entry(party).or_insert_with(|| {
-            let name = name(question.traces.party(party), question.names);
+            let name = name(traces.party(party), names);
             tiers.iter().position(|known| *known == name).unwrap_or_else(|| {
                 tiers.push(name);
                 tiers.len() - 1
@@ -251,7 +260,7 @@ fn verdict(
     };
     Verdict {
         tier: (&scene.tiers[tier]).into(),
-        class: class.map(|class| class.name),
+        class: class.map(|class| class.name.to_owned()),
         title: class.map_or(unnamed, |class| class.title).to_owned(),
         phase: class.and_then(|class| class.phase),
         confidence: (explained * agreement).clamp(0.0, 1.0),
@@ -262,8 +271,8 @@ fn verdict(
             .collect(),
         onset: stretch(scene.after).from_unix_ms,
         evidence: evidence::evidence(scene, covered, symptom),
-        remedy_now: class.map(|class| class.now),
-        remedy_for_good: class.map(|class| class.for_good),
+        remedy_now: class.map(|class| class.now.to_owned()),
+        remedy_for_good: class.map(|class| class.for_good.to_owned()),
     }
 }
 
@@ -296,7 +305,7 @@ fn slow_burners(question: Question<'_>, tiers: &[TierName], known: &[Verdict]) -
         )?;
         Some(Verdict {
             tier: (&tier).into(),
-            class: Some(class.name),
+            class: Some(class.name.to_owned()),
             title: class.title.to_owned(),
             phase: class.phase,
             confidence: 0.7,
@@ -304,8 +313,8 @@ fn slow_burners(question: Question<'_>, tiers: &[TierName], known: &[Verdict]) -
             alternatives: Vec::new(),
             onset: None,
             evidence: vec![words],
-            remedy_now: Some(class.now),
-            remedy_for_good: Some(class.for_good),
+            remedy_now: Some(class.now.to_owned()),
+            remedy_for_good: Some(class.for_good.to_owned()),
         })
     });
     found.filter(|verdict| known.iter().all(|other| other.tier != verdict.tier)).collect()

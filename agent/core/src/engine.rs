@@ -11,6 +11,7 @@ mod detail;
 mod edges;
 mod history;
 mod inferred;
+mod kept;
 mod learn;
 mod look;
 mod members;
@@ -21,24 +22,29 @@ mod ring;
 mod roles;
 mod routes;
 mod signals;
+mod stalls;
 mod sweep;
 mod view;
 
 use std::collections::VecDeque;
 
+use crate::capacity::Capacity;
 use crate::config::Config;
+use crate::diagnosis::live::Live;
 use crate::observation::Batch;
 use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 use crate::warning::Warnings;
 use edges::Edges;
 use history::Shed;
+use kept::KeptTraces;
 use members::Members;
 use metrics::Metrics;
 use processes::{ProcessId, Processes};
 use ring::{Place, Ring};
-use routes::Routes;
+use routes::{Route, Routes};
 use signals::Signals;
+use stalls::Stalls;
 
 /// Added to the delay of spans, so that a tick does not just miss what it waits for.
 const TICK_MARGIN_NANOS: u64 = 20_000_000;
@@ -61,6 +67,10 @@ pub struct Engine {
     metrics: Metrics,
     signals: Signals,
     warnings: Warnings,
+    stalls: Stalls,
+    kept: KeptTraces,
+    diagnosis: Live,
+    capacity: Capacity,
     spans_accepted: u64,
     spans_late: u64,
     spans_future: u64,
@@ -78,6 +88,8 @@ impl Engine {
     /// An engine that starts at `now`.
     pub fn new(config: Config, now: UnixNanos) -> Self {
         let ring = Ring::new(config.limits.recent_spans);
+        let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes);
+        let capacity = Capacity::new(config.capacity);
         Self {
             started: now,
             now,
@@ -92,6 +104,10 @@ impl Engine {
             metrics: Metrics::default(),
             signals: Signals::default(),
             warnings: Warnings::default(),
+            stalls: Stalls::default(),
+            kept: KeptTraces::default(),
+            diagnosis,
+            capacity,
             spans_accepted: 0,
             spans_late: 0,
             spans_future: 0,
@@ -119,6 +135,7 @@ impl Engine {
         self.points_unused += batch.points_unused;
         self.logs_accepted += batch.log_records;
         self.take_spans(batch, &processes);
+        self.diagnosis.take(batch);
         for metric in &batch.metrics {
             self.take_metric(metric, processes[metric.resource as usize]);
         }
@@ -131,6 +148,8 @@ impl Engine {
             self.routes = Routes::default();
             self.ring = Ring::new(self.config.limits.recent_spans);
             self.looks.clear();
+            self.stalls.forget_indices();
+            self.kept.forget_indices();
         }
         let routes: Vec<(u32, ProcessId)> = batch
             .shapes
@@ -160,8 +179,13 @@ impl Engine {
                 source.spans += 1;
                 source.late += u64::from(late);
                 source.delay.observe(self.now.nanos_since(span.end));
-                let kind = self.routes.get(route).kind;
-                self.ring.insert(span, kind, process.0, route, count::whole_weight(span))
+                let Route { kind, plan, failed, .. } = *self.routes.get(route);
+                let (place, had_children) = self.ring.insert(span, kind, process.0, route, count::whole_weight(span));
+                if !late && span.end.second() <= newest {
+                    self.stalls.note(span, (route, &plan), process, &self.members);
+                    self.kept.note(span, place, (route, failed));
+                }
+                (place, had_children)
             })
             .collect();
         self.spans_accepted += batch.spans.len() as u64 + batch.spans_ignored;
@@ -194,17 +218,33 @@ impl Engine {
         self.look_around();
         self.learn_roles();
         self.sweep();
+        self.find_stalls();
+        self.keep_traces();
         self.keep_under_ceiling();
         self.rate.tick(self.spans_accepted, self.now);
         let mut snapshot = self.view(ingest);
         self.warnings.judge(&mut snapshot);
+        let mut diagnosis = std::mem::replace(&mut self.diagnosis, Live::new(0, 0));
+        diagnosis.judge(&mut snapshot, self.traces_settled(), || self.tier_names());
+        self.diagnosis = diagnosis;
+        self.capacity.judge(&mut snapshot);
         snapshot
+    }
+
+    /// Until when all spans have had time to arrive, and those that they are part of to end.
+    fn traces_settled(&self) -> UnixNanos {
+        let delay_nanos = (self.longest_delay_s() * 1e9) as u64;
+        self.now.minus_nanos((delay_nanos + TICK_MARGIN_NANOS).min(self.config.time.lateness_s * NANOS_PER_SECOND))
+    }
+
+    fn longest_delay_s(&self) -> f64 {
+        self.members.all().filter_map(|(_, member)| member.delay.seconds()).fold(0.0, f64::max)
     }
 
     /// When to tick after `now`: half a second from now at least, and then as soon as a whole second
     /// has settled, judged by how late after their end spans lately came.
     pub fn next_tick(&self, now: UnixNanos) -> UnixNanos {
-        let delay = self.members.all().filter_map(|(_, member)| member.delay.seconds()).fold(0.0, f64::max);
+        let delay = self.longest_delay_s();
         let settling = ((delay.fract() * 1e9) as u64).saturating_add(TICK_MARGIN_NANOS) % NANOS_PER_SECOND;
         let earliest = now.plus_nanos(NANOS_PER_SECOND / 2);
         let candidate = earliest.second().start().plus_nanos(settling);
@@ -230,6 +270,8 @@ impl Engine {
             + self.ring.heap_bytes()
             + self.metrics.heap_bytes()
             + self.signals.heap_bytes()
+            + self.stalls.heap_bytes()
+            + self.kept.heap_bytes()
     }
 
     /// Over the ceiling detail is given up, the least missed first, edges before members.

@@ -7,11 +7,11 @@
 //! The way through: [`observation::Batch`] is what a receiver decoded; [`engine::Engine`] sorts it
 //! into tiers and aggregates it; [`snapshot::Snapshot`] is what a screen shows for one second.
 
+pub mod capacity;
 pub mod catalogue;
 pub mod classify;
 pub mod config;
 pub mod diagnosis;
-
 pub mod distribution;
 pub mod engine;
 pub mod id;
@@ -19,8 +19,10 @@ pub mod observation;
 pub mod phase;
 pub mod slots;
 pub mod snapshot;
+pub mod stalls;
 pub mod text;
 pub mod tier;
 pub mod time;
 pub mod traces;
+pub mod verdict;
 pub mod warning;

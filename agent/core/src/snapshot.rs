@@ -7,7 +7,17 @@
 //! arrive, and those of operations the last 30 settled seconds; trends go on to the present second,
 //! whose last values are provisional.
 
+mod capacity;
+mod diagnosis;
+mod traces;
+
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+pub use capacity::{CapacityView, CheckView, HeadroomView, ScalabilityView, WallView};
+pub use diagnosis::{DiagnosisState, DiagnosisView, IncidentView};
+pub use traces::{ChargeView, KeptFor, StallView, TraceSpanView, TraceView};
 
 use crate::phase::Phase;
 use crate::tier::TierKind;
@@ -43,6 +53,14 @@ pub struct Snapshot {
     pub signals: Vec<SignalView>,
     /// Open warnings, worst and oldest first, then those that ended in the last minutes.
     pub warnings: Vec<WarningView>,
+    /// Incidents with their verdicts.
+    pub diagnosis: DiagnosisView,
+    /// The phase, and how far the next wall is.
+    pub capacity: CapacityView,
+    /// Stalls, those that last first, then the newest first.
+    pub stalls: Vec<StallView>,
+    /// Traces that were kept, slowest first.
+    pub traces: Vec<Arc<TraceView>>,
     /// What arrived and what became of it.
     pub pipeline: PipelineView,
 }
@@ -122,6 +140,42 @@ pub struct TierView {
     pub state: TierState,
     /// Seconds since anything arrived about it, when that is longer than its usual interval.
     pub silent_for_s: Option<u64>,
+}
+
+impl TierView {
+    /// A tier of which nothing is known but its name.
+    pub fn named(kind: TierKind, member: &str) -> Self {
+        Self {
+            id: format!("{kind}/{member}"),
+            kind,
+            member: member.to_owned(),
+            kind_reason: String::new(),
+            requests_per_second: None,
+            error_ratio: None,
+            p50_ms: None,
+            p90_ms: None,
+            p95_ms: None,
+            p99_ms: None,
+            max_ms: None,
+            quantile_error: 0.0,
+            figures_from: FiguresFrom::default(),
+            sampled_ratio: None,
+            sampling_unknown: false,
+            in_flight: None,
+            instances: Vec::new(),
+            zones: Vec::new(),
+            operations: Vec::new(),
+            distribution: Vec::new(),
+            trend: TrendView::default(),
+            state: TierState::default(),
+            silent_for_s: None,
+        }
+    }
+
+    /// The instances that are not silent.
+    pub fn live_instances(&self) -> impl DoubleEndedIterator<Item = &InstanceView> {
+        self.instances.iter().filter(|instance| instance.silent_for_s.is_none())
+    }
 }
 
 /// Whether a tier has an open warning.
@@ -274,6 +328,10 @@ pub enum SignalKind {
     MemoryBytes,
     /// Keys thrown out a second to make room.
     EvictionsPerSecond,
+    /// Requests that a service works for now, of those it can at once.
+    WorkersBusy,
+    /// Requests that a service works for at once, at most.
+    WorkersMax,
 }
 
 impl SignalKind {

@@ -13,12 +13,15 @@
 //! 4. A message handed over is a request of its own; who sent it does not wait for it.
 
 mod book;
+mod live;
 mod path;
 mod tree;
+pub(crate) mod walk;
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::classify::{Act, PeerClass};
 use crate::engine::naming::Party;
@@ -58,7 +61,11 @@ pub struct Traces {
     ceiling: usize,
     /// One trace in so many is kept: a power of two.
     one_in: u64,
+    /// Of traces that began before, only one in so many is kept.
+    rarer_before: (UnixNanos, u64),
     book: Book,
+    /// Which service answers at each peer, as far as any settled trace showed.
+    answers: tree::Answers,
 }
 
 /// What a visit's time is charged to.
@@ -99,7 +106,7 @@ pub struct Visit {
 }
 
 /// Who waits for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flow {
     /// Somebody outside.
     Front,
@@ -139,11 +146,52 @@ pub struct Requests {
     pub orphans: u64,
 }
 
+impl Requests {
+    /// Adds those of other requests that are chosen, with what they did. `by_key` finds what is in `keys`.
+    pub(crate) fn add(
+        &mut self,
+        other: &Self,
+        by_key: &mut HashMap<Key, u32, FixedState>,
+        mut chosen: impl FnMut(&Request) -> bool,
+    ) {
+        let keys = &mut self.keys;
+        let mut key_of = |key: u32| {
+            let key = other.keys[key as usize];
+            *by_key.entry(key).or_insert_with(|| {
+                keys.push(key);
+                keys.len() as u32 - 1
+            })
+        };
+        for visits in other.visits.chunk_by(|one, other| one.request == other.request) {
+            let request = other.list[visits[0].request as usize];
+            if chosen(&request) {
+                let place = self.list.len() as u32;
+                self.list.push(Request { key: key_of(request.key), ..request });
+                self.visits.extend(visits.iter().map(|visit| Visit {
+                    request: place,
+                    key: key_of(visit.key),
+                    ..*visit
+                }));
+            }
+        }
+        self.traces += other.traces;
+        self.incomplete += other.incomplete;
+        self.orphans += other.orphans;
+    }
+}
+
 impl Traces {
     /// Keeps as many spans as fit into so many bytes.
     pub fn new(bytes: usize) -> Self {
         let ceiling = (bytes / size_of::<Kept>()).max(1);
-        Self { spans: Vec::new(), ceiling, one_in: 1, book: Book::default() }
+        Self {
+            spans: Vec::new(),
+            ceiling,
+            one_in: 1,
+            rarer_before: (UnixNanos(0), 1),
+            book: Book::default(),
+            answers: tree::Answers::default(),
+        }
     }
 
     /// Takes in the spans of a batch.
@@ -162,7 +210,8 @@ impl Traces {
             let one_in = self.one_in;
             self.spans.retain(|kept| is_sampled(kept.trace, one_in));
         }
-        if is_sampled(span.trace, self.one_in) {
+        let (before, rarer) = self.rarer_before;
+        if is_sampled(span.trace, if span.start < before { rarer.max(self.one_in) } else { self.one_in }) {
             self.spans.push(span);
         }
     }

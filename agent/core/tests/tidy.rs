@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tiertop_core::capacity::CHECKS;
 use tiertop_core::catalogue::CATALOGUE;
 use tiertop_core::diagnosis::CLASSES;
 use tiertop_core::warning::RULES;
@@ -172,9 +173,14 @@ fn every_rule_has_a_scenario() {
     for rule in RULES {
         assert!(scenarios.contains(rule.name), "no scenario speaks of {}", rule.name);
     }
-    let scenarios = read("agent/core/src/diagnosis/tests.rs");
+    let live = read("agent/core/src/diagnosis/live/tests.rs");
+    let scenarios = read("agent/core/src/diagnosis/tests.rs") + &live;
     for class in CLASSES {
         assert!(scenarios.contains(&format!("\"{}\"", class.name)), "no scenario speaks of {}", class.name);
+    }
+    let scenarios = read("agent/core/src/capacity/tests.rs");
+    for check in CHECKS {
+        assert!(scenarios.contains(&format!("\"{}\"", check.question)), "no scenario asks: {}", check.question);
     }
 }
 

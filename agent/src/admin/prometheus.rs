@@ -3,10 +3,11 @@
 //! What is unknown is left out, as Prometheus has no word for it. Latencies are quantiles of the
 //! last seconds, so they are gauges with a `quantile` label and not a summary.
 
+use std::collections::HashSet;
 use std::fmt::{Display, Write};
 
 use tiertop_core::snapshot::{
-    EdgeView, IngestCounts, PipelineView, ReasonCount, Severity, SignalKind, Snapshot, TierView,
+    CapacityView, EdgeView, IngestCounts, PipelineView, ReasonCount, Severity, SignalKind, Snapshot, TierView,
 };
 
 /// The page for `/metrics`.
@@ -18,6 +19,8 @@ pub fn encode(snapshot: &Snapshot, counts: &IngestCounts) -> String {
     tiers(&mut page, &snapshot.tiers);
     edges(&mut page, &snapshot.edges);
     signals_and_warnings(&mut page, snapshot);
+    diagnosis(&mut page, snapshot);
+    capacity(&mut page, &snapshot.capacity);
     page.text
 }
 
@@ -236,6 +239,45 @@ fn signals_and_warnings(page: &mut Page, snapshot: &Snapshot) {
     }
 }
 
+fn diagnosis(page: &mut Page, snapshot: &Snapshot) {
+    page.gauge(
+        "tiertop_incidents_open",
+        "Open incidents, with a verdict or without.",
+        snapshot.diagnosis.open().count(),
+    );
+    let name = "tiertop_verdict_confidence";
+    page.family(name, "gauge", "How sure the verdict of an open incident is, 0 to 1.");
+    let mut named = HashSet::new();
+    for verdict in snapshot.diagnosis.open().filter_map(|incident| incident.verdict.as_ref()) {
+        let class = verdict.class.as_deref().unwrap_or_default();
+        // Two incidents may come to one verdict, and a series may stand here once.
+        if named.insert((&verdict.tier.id, class)) {
+            let phase = verdict.phase.map(|phase| phase.number().to_string()).unwrap_or_default();
+            let labels: [Label<'_>; 3] = [("tier", &verdict.tier.id), ("class", &class), ("phase", &phase)];
+            page.sample(name, &labels, verdict.confidence);
+        }
+    }
+    let stalls = snapshot.stalls.iter().filter(|stall| stall.ongoing).count();
+    page.gauge("tiertop_stalls_ongoing", "Stalls that last.", stalls);
+}
+
+fn capacity(page: &mut Page, capacity: &CapacityView) {
+    let name = "tiertop_utilisation_ratio";
+    page.family(name, "gauge", "Busy over what there is, 0 to 1.");
+    for headroom in &capacity.headroom {
+        if let Some(busy) = headroom.utilisation {
+            page.sample(name, &[("tier", &headroom.tier)], busy);
+        }
+    }
+    let name = "tiertop_next_wall_requests_per_second";
+    page.family(name, "gauge", "Requests a second at the front at which the next wall comes.");
+    if let Some(wall) = &capacity.next_wall
+        && let Some(at) = wall.at_requests_per_second
+    {
+        page.sample(name, &[("tier", &wall.tier), ("phase", &wall.phase.number())], at);
+    }
+}
+
 fn signal_name(kind: SignalKind) -> &'static str {
     match kind {
         SignalKind::CacheHitRatio => "cache_hit_ratio",
@@ -250,13 +292,15 @@ fn signal_name(kind: SignalKind) -> &'static str {
         SignalKind::CpuRatio => "cpu_ratio",
         SignalKind::MemoryBytes => "memory_bytes",
         SignalKind::EvictionsPerSecond => "evictions_per_second",
+        SignalKind::WorkersBusy => "workers_busy",
+        SignalKind::WorkersMax => "workers_max",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tiertop_core::snapshot::{SignalView, WarningView};
+    use tiertop_core::snapshot::{IncidentView, SignalView, WarningView};
 
     /// A snapshot with one of everything, read from JSON as users write it.
     fn snapshot() -> Snapshot {
@@ -274,6 +318,9 @@ mod tests {
             trend: Vec::new(),
             hint: None,
         });
+        let verdict = snapshot.diagnosis.incidents[0].clone();
+        snapshot.diagnosis.incidents.push(verdict.clone());
+        snapshot.diagnosis.incidents.push(IncidentView { ended_unix_ms: Some(1), ..verdict });
         snapshot.warnings.push(WarningView { ended_unix_ms: Some(1), ..WarningView::default() });
         snapshot
     }
@@ -298,7 +345,7 @@ mod tests {
     fn every_sample_follows_its_help_and_type_and_is_there_once() {
         let page = encode(&snapshot(), &IngestCounts::default());
         let mut family = "";
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for line in page.lines() {
             if let Some(help) = line.strip_prefix("# HELP ") {
                 family = help.split(' ').next().unwrap();

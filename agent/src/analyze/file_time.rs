@@ -11,7 +11,7 @@ use tiertop_core::diagnosis::Signals;
 use tiertop_core::engine::Engine;
 use tiertop_core::engine::naming::{Party, TierName};
 use tiertop_core::observation::{Batch, Metric};
-use tiertop_core::snapshot::IngestCounts;
+use tiertop_core::snapshot::{IngestCounts, Snapshot, StallView};
 use tiertop_core::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 
 /// How long after its last second a batch arrives.
@@ -27,6 +27,33 @@ const SETTLING_S: u64 = 35;
 /// Seconds after the last telemetry in which signals still speak of it.
 const REPORTED_S: u64 = 2;
 
+/// Stalls of one capture that are told, the first ones.
+const MOST_STALLS: usize = 200;
+
+/// What the engine said, second by second.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub(super) signals: Signals,
+    /// By their start.
+    stalls: BTreeMap<u64, StallView>,
+}
+
+impl Heard {
+    /// The stalls that were named, in order of time.
+    pub(super) fn stalls(&self) -> Vec<StallView> {
+        self.stalls.values().cloned().collect()
+    }
+
+    /// Names may be learned late: what is said last of a stall counts.
+    fn note_stalls(&mut self, snapshot: &Snapshot) {
+        for stall in snapshot.stalls.iter().filter(|stall| !stall.ongoing) {
+            if self.stalls.len() < MOST_STALLS || self.stalls.contains_key(&stall.start_unix_ms) {
+                self.stalls.insert(stall.start_unix_ms, stall.clone());
+            }
+        }
+    }
+}
+
 /// See the module's text.
 pub(super) struct FileTime {
     config: Config,
@@ -34,12 +61,12 @@ pub(super) struct FileTime {
     engine: Option<(Engine, UnixNanos)>,
     held: BTreeMap<UnixSecond, Vec<Batch>>,
     held_items: usize,
-    signals: Signals,
+    heard: Heard,
 }
 
 impl FileTime {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, engine: None, held: BTreeMap::new(), held_items: 0, signals: Signals::default() }
+        Self { config, engine: None, held: BTreeMap::new(), held_items: 0, heard: Heard::default() }
     }
 
     /// Takes in a batch of any time.
@@ -55,14 +82,15 @@ impl FileTime {
         }
     }
 
-    /// Lets all that is held pass, and tells what was learned: what parties are called, and how signals went.
-    pub(super) fn end(mut self) -> (BTreeMap<Party, TierName>, Signals) {
+    /// Lets all that is held pass, and tells what was learned: what parties are called, how signals went, and
+    /// what stood still.
+    pub(super) fn end(mut self) -> (BTreeMap<Party, TierName>, Heard) {
         while !self.held.is_empty() {
             self.release();
         }
-        let Some((engine, now)) = &mut self.engine else { return (BTreeMap::new(), self.signals) };
-        settle(engine, now, &mut self.signals);
-        (engine.tier_names(), self.signals)
+        let Some((engine, now)) = &mut self.engine else { return (BTreeMap::new(), self.heard) };
+        settle(engine, now, &mut self.heard);
+        (engine.tier_names(), self.heard)
     }
 
     /// Gives the oldest second that is held to the engine.
@@ -73,10 +101,10 @@ impl FileTime {
         let (engine, now) = self.engine.get_or_insert_with(begin);
         let ahead = arrival.nanos_since(*now) / NANOS_PER_SECOND;
         if ahead > 2 * SETTLING_S {
-            settle(engine, now, &mut self.signals);
+            settle(engine, now, &mut self.heard);
             *now = arrival;
         } else {
-            pass(engine, now, ahead, &mut self.signals);
+            pass(engine, now, ahead, &mut self.heard);
         }
         for batch in batches {
             self.held_items -= items(&batch);
@@ -86,17 +114,25 @@ impl FileTime {
 }
 
 /// Lets the seconds pass that it takes to learn roles. What is worked out from silence is no signal.
-fn settle(engine: &mut Engine, now: &mut UnixNanos, signals: &mut Signals) {
-    pass(engine, now, REPORTED_S, signals);
-    pass(engine, now, SETTLING_S - REPORTED_S, &mut Signals::default());
+fn settle(engine: &mut Engine, now: &mut UnixNanos, heard: &mut Heard) {
+    pass(engine, now, REPORTED_S, heard);
+    for _ in REPORTED_S..SETTLING_S {
+        heard.note_stalls(&tick(engine, now));
+    }
 }
 
 /// Lets seconds pass.
-fn pass(engine: &mut Engine, now: &mut UnixNanos, seconds: u64, signals: &mut Signals) {
+fn pass(engine: &mut Engine, now: &mut UnixNanos, seconds: u64, heard: &mut Heard) {
     for _ in 0..seconds {
-        *now = now.plus_nanos(NANOS_PER_SECOND);
-        signals.note(&engine.tick(*now, &IngestCounts::default()));
+        let snapshot = tick(engine, now);
+        heard.signals.note(&snapshot);
+        heard.note_stalls(&snapshot);
     }
+}
+
+fn tick(engine: &mut Engine, now: &mut UnixNanos) -> Snapshot {
+    *now = now.plus_nanos(NANOS_PER_SECOND);
+    engine.tick(*now, &IngestCounts::default())
 }
 
 fn items(batch: &Batch) -> usize {

@@ -9,19 +9,27 @@
 //!    signal of an unknown kind. What was left out is counted under
 //!    [`PipelineView::evictions`](tiertop_core::snapshot::PipelineView::evictions), where the
 //!    screen shows it. Warnings stay: they are words.
-//! 3. An unknown state or severity is a warning, an unknown origin of figures is the tier's own
-//!    spans, an unknown phase is none.
+//! 3. A verdict on a tier of an unknown kind is left out, and its incident says so in words; an
+//!    alternative of an unknown kind, a question or a wall of an unknown phase is left out. All
+//!    are counted as the tiers are.
+//! 4. An unknown state or severity is a warning, an unknown origin of figures is the tier's own
+//!    spans, an unknown phase is none, an unknown state of the diagnosis is an unexplained one, and
+//!    a trace that was kept for an unknown reason is of the sample.
 //!
 //! A trend value that is not a number is unknown, on either side.
 
+mod capacity;
+mod diagnosis;
 mod enums;
 mod pipeline;
 mod signal;
 mod tier;
+mod traces;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use tiertop_core::snapshot::{ReasonCount, SNAPSHOT_VERSION, Snapshot, Window};
+use tiertop_core::snapshot::{CapacityView, DiagnosisView, ReasonCount, SNAPSHOT_VERSION, Snapshot, Window};
 
 use super::{Detail, wire};
 
@@ -40,8 +48,22 @@ pub enum ConvertError {
 
 /// The message that says `snapshot`, with as much of each tier as `detail` asks for.
 pub fn to_wire(snapshot: &Snapshot, detail: Detail) -> wire::Snapshot {
-    let Snapshot { version, at_unix_ms, environment, region, window, tiers, edges, signals, warnings, pipeline } =
-        snapshot;
+    let Snapshot {
+        version,
+        at_unix_ms,
+        environment,
+        region,
+        window,
+        tiers,
+        edges,
+        signals,
+        warnings,
+        diagnosis,
+        capacity,
+        stalls,
+        traces,
+        pipeline,
+    } = snapshot;
     wire::Snapshot {
         version: *version,
         at_unix_ms: *at_unix_ms,
@@ -52,6 +74,10 @@ pub fn to_wire(snapshot: &Snapshot, detail: Detail) -> wire::Snapshot {
         edges: edges.iter().map(tier::edge_to_wire).collect(),
         signals: signals.iter().map(signal::to_wire).collect(),
         warnings: warnings.iter().map(signal::warning_to_wire).collect(),
+        diagnosis: Some(diagnosis::to_wire(diagnosis)),
+        capacity: Some(capacity::to_wire(capacity)),
+        stalls: stalls.iter().map(traces::stall_to_wire).collect(),
+        traces: listed(traces, detail, |trace| traces::to_wire(trace)),
         pipeline: Some(pipeline::to_wire(pipeline)),
     }
 }
@@ -59,8 +85,22 @@ pub fn to_wire(snapshot: &Snapshot, detail: Detail) -> wire::Snapshot {
 /// The snapshot that a message says.
 pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
     check_version(message.version)?;
-    let wire::Snapshot { version, at_unix_ms, environment, region, window, tiers, edges, signals, warnings, pipeline } =
-        message;
+    let wire::Snapshot {
+        version,
+        at_unix_ms,
+        environment,
+        region,
+        window,
+        tiers,
+        edges,
+        signals,
+        warnings,
+        diagnosis,
+        capacity,
+        stalls,
+        traces,
+        pipeline,
+    } = message;
 
     let mut left_out = LeftOut::default();
     let tiers =
@@ -70,6 +110,8 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
     let signals = signals.into_iter().filter(|signal| left_out.keeps_signal_of(&signal.tier)).collect::<Vec<_>>();
     let signals =
         signals.into_iter().filter_map(|signal| signal::from_wire(signal).or_else(|| left_out.signal())).collect();
+    let diagnosis = diagnosis.map_or_else(DiagnosisView::default, |d| diagnosis::from_wire(d, &mut left_out));
+    let capacity = capacity.map_or_else(CapacityView::default, |c| capacity::from_wire(c, &mut left_out));
     let mut pipeline = pipeline::from_wire(pipeline.unwrap_or_default());
     pipeline.evictions.extend(left_out.reasons());
 
@@ -83,6 +125,10 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
         edges,
         signals,
         warnings: warnings.into_iter().map(signal::warning_from_wire).collect(),
+        diagnosis,
+        capacity,
+        stalls: stalls.into_iter().map(traces::stall_from_wire).collect(),
+        traces: traces.into_iter().map(|trace| Arc::new(traces::from_wire(trace))).collect(),
         pipeline,
     })
 }
@@ -101,6 +147,10 @@ struct LeftOut {
     tiers: HashSet<String>,
     edges: u64,
     signals: u64,
+    verdicts: u64,
+    alternatives: u64,
+    walls: u64,
+    questions: u64,
 }
 
 impl LeftOut {
@@ -110,6 +160,26 @@ impl LeftOut {
 
     fn signal<T>(&mut self) -> Option<T> {
         self.signals += 1;
+        None
+    }
+
+    fn verdict<T>(&mut self) -> Option<T> {
+        self.verdicts += 1;
+        None
+    }
+
+    fn alternative<T>(&mut self) -> Option<T> {
+        self.alternatives += 1;
+        None
+    }
+
+    fn wall<T>(&mut self) -> Option<T> {
+        self.walls += 1;
+        None
+    }
+
+    fn check<T>(&mut self) -> Option<T> {
+        self.questions += 1;
         None
     }
 
@@ -126,13 +196,27 @@ impl LeftOut {
     }
 
     fn reasons(self) -> impl Iterator<Item = ReasonCount> {
-        [("tiers", self.tiers.len() as u64), ("edges", self.edges), ("signals", self.signals)]
-            .into_iter()
-            .filter(|&(_, count)| count > 0)
-            .map(|(what, count)| ReasonCount {
-                reason: format!("{what} of a kind newer than this tiertop: update it"),
-                count,
-            })
+        let counts = [
+            ("tiers", self.tiers.len() as u64),
+            ("edges", self.edges),
+            ("signals", self.signals),
+            ("verdicts", self.verdicts),
+            ("alternatives", self.alternatives),
+            ("walls", self.walls),
+            ("questions", self.questions),
+        ];
+        counts.into_iter().filter(|&(_, count)| count > 0).map(|(what, count)| ReasonCount {
+            reason: format!("{what} of a kind newer than this tiertop: update it"),
+            count,
+        })
+    }
+}
+
+/// A list that an overview leaves out.
+fn listed<T, W>(items: &[T], detail: Detail, convert: fn(&T) -> W) -> Vec<W> {
+    match detail {
+        Detail::Overview => Vec::new(),
+        Detail::Full => items.iter().map(convert).collect(),
     }
 }
 

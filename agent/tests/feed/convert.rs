@@ -1,10 +1,12 @@
 //! The snapshot survives the wire; what a newer agent says is read with care.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use prost::Message;
 use tiertop_agent::feed::convert::{ConvertError, from_wire, to_wire};
 use tiertop_agent::feed::{Detail, wire};
-use tiertop_core::snapshot::{FiguresFrom, SNAPSHOT_VERSION, Severity, Snapshot, TierState};
+use tiertop_core::snapshot::{DiagnosisState, FiguresFrom, KeptFor, SNAPSHOT_VERSION, Severity, Snapshot, TierState};
 use tiertop_core::tier::TierKind;
 
 use crate::fixture::{self, Extent, SMALL};
@@ -23,8 +25,9 @@ proptest! {
     #[test]
     fn every_field_survives(
         seed: u64, tiers in 0_usize..20, instances in 0_usize..4, operations in 0_usize..6, buckets in 0_usize..30,
+        traces in 0_usize..4, spans in 0_usize..12,
     ) {
-        let snapshot = fixture::snapshot(seed, Extent { tiers, instances, operations, buckets });
+        let snapshot = fixture::snapshot(seed, Extent { tiers, instances, operations, buckets, traces, spans });
         prop_assert_eq!(over_the_wire(&snapshot, Detail::Full), snapshot);
     }
 }
@@ -48,7 +51,13 @@ fn every_named_value_survives() {
     snapshot.warnings = fixture::PHASES.map(|phase| with(&warning, |w| w.phase = Some(phase))).to_vec();
     snapshot.warnings.push(with(&warning, |w| w.severity = Severity::Warning));
     snapshot.warnings.push(with(&warning, |w| w.severity = Severity::Critical));
+    let trace = snapshot.traces[0].as_ref().clone();
+    snapshot.traces = fixture::KEPT_FOR.map(|kept| Arc::new(with(&trace, |t| t.kept_for = kept))).to_vec();
     assert_eq!(over_the_wire(&snapshot, Detail::Full), snapshot);
+    for state in fixture::DIAGNOSIS_STATES {
+        snapshot.diagnosis.state = state;
+        assert_eq!(over_the_wire(&snapshot, Detail::Full), snapshot);
+    }
 }
 
 fn with<T: Clone>(value: &T, change: impl FnOnce(&mut T)) -> T {
@@ -58,7 +67,7 @@ fn with<T: Clone>(value: &T, change: impl FnOnce(&mut T)) -> T {
 }
 
 #[test]
-fn an_overview_leaves_three_lists_out_and_nothing_else() {
+fn an_overview_leaves_traces_and_three_lists_of_tiers_out_and_nothing_else() {
     let full = fixture::snapshot(2, SMALL);
     let mut overview = full.clone();
     for tier in &mut overview.tiers {
@@ -66,6 +75,7 @@ fn an_overview_leaves_three_lists_out_and_nothing_else() {
         tier.operations.clear();
         tier.distribution.clear();
     }
+    overview.traces.clear();
     assert_ne!(overview, full);
     assert_eq!(over_the_wire(&full, Detail::Overview), overview);
 }
@@ -103,17 +113,46 @@ fn what_has_no_name_here_is_left_out_and_counted() {
 }
 
 #[test]
+fn a_verdict_on_a_tier_without_a_name_here_is_told_in_words() {
+    let mut message = to_wire(&fixture::snapshot(8, SMALL), Detail::Full);
+    let diagnosis = message.diagnosis.as_mut().unwrap();
+    let verdict = diagnosis.incidents[0].verdict.as_mut().unwrap();
+    verdict.tier.as_mut().unwrap().kind = UNKNOWN;
+    let other = diagnosis.incidents[1].verdict.as_mut().unwrap();
+    other.alternatives[0].tier.as_mut().unwrap().kind = UNKNOWN;
+    let capacity = message.capacity.as_mut().unwrap();
+    capacity.checklist[0].phase = UNKNOWN;
+    capacity.next_wall.as_mut().unwrap().phase = UNKNOWN;
+    message.pipeline.as_mut().unwrap().evictions.clear();
+
+    let read = from_wire(message).unwrap();
+    assert_eq!(read.diagnosis.incidents.len(), 3);
+    assert_eq!(read.diagnosis.incidents[0].verdict, None);
+    assert!(read.diagnosis.incidents[0].unexplained.ends_with("update it"));
+    assert_eq!(read.diagnosis.incidents[1].verdict.as_ref().unwrap().alternatives.len(), 1);
+    assert_eq!(read.capacity.checklist.len(), 2);
+    assert_eq!(read.capacity.next_wall, None);
+    let left_out: Vec<(&str, u64)> =
+        read.pipeline.evictions.iter().map(|reason| (reason.reason.split(' ').next().unwrap(), reason.count)).collect();
+    assert_eq!(left_out, [("verdicts", 1), ("alternatives", 1), ("walls", 1), ("questions", 1)]);
+}
+
+#[test]
 fn an_unknown_state_is_read_as_a_warning_and_not_as_fine() {
     let mut message = to_wire(&fixture::snapshot(5, SMALL), Detail::Full);
     message.tiers[0].state = UNKNOWN;
     message.tiers[0].figures_from = UNKNOWN;
     message.warnings[0].severity = UNKNOWN;
     message.warnings[0].phase = UNKNOWN;
+    message.diagnosis.as_mut().unwrap().state = UNKNOWN;
+    message.traces[0].kept_for = UNKNOWN;
     let read = from_wire(message).unwrap();
     assert_eq!(read.tiers[0].state, TierState::Warning);
     assert_eq!(read.tiers[0].figures_from, FiguresFrom::OwnSpans);
     assert_eq!(read.warnings[0].severity, Severity::Warning);
     assert_eq!(read.warnings[0].phase, None);
+    assert_eq!(read.diagnosis.state, DiagnosisState::Unexplained);
+    assert_eq!(read.traces[0].kept_for, KeptFor::Sample);
 }
 
 #[test]

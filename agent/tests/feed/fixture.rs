@@ -3,20 +3,24 @@
 //! Every struct is written out in full: a field added to the snapshot does not compile until the
 //! round trip covers it. Values come from a seed, so that no two fields are alike.
 
+use std::sync::Arc;
+
 use tiertop_core::phase::Phase;
 use tiertop_core::snapshot::{
-    BucketView, EdgeView, FiguresFrom, Inferable, InstanceView, OperationView, PipelineView, ReasonCount,
-    SNAPSHOT_VERSION, Severity, SignalKind, SignalView, Snapshot, SourceView, TREND_SECONDS, TierState, TierView,
-    TrendView, WarningView, Window,
+    BucketView, CapacityView, ChargeView, CheckView, DiagnosisState, DiagnosisView, EdgeView, FiguresFrom,
+    HeadroomView, IncidentView, Inferable, InstanceView, KeptFor, OperationView, PipelineView, ReasonCount,
+    SNAPSHOT_VERSION, ScalabilityView, Severity, SignalKind, SignalView, Snapshot, SourceView, StallView,
+    TREND_SECONDS, TierState, TierView, TraceSpanView, TraceView, TrendView, WallView, WarningView, Window,
 };
 use tiertop_core::tier::TierKind;
+use tiertop_core::verdict::{Alternative, TierRef, Verdict};
 
 pub(crate) const FIGURES_FROM: [FiguresFrom; 4] =
     [FiguresFrom::OwnSpans, FiguresFrom::CallerSpans, FiguresFrom::Metrics, FiguresFrom::SpansAndMetrics];
 
 pub(crate) const STATES: [TierState; 3] = [TierState::Fine, TierState::Warning, TierState::Critical];
 
-pub(crate) const SIGNALS: [SignalKind; 12] = [
+pub(crate) const SIGNALS: [SignalKind; 14] = [
     SignalKind::CacheHitRatio,
     SignalKind::ReplicaLagSeconds,
     SignalKind::QueueDepth,
@@ -29,10 +33,22 @@ pub(crate) const SIGNALS: [SignalKind; 12] = [
     SignalKind::CpuRatio,
     SignalKind::MemoryBytes,
     SignalKind::EvictionsPerSecond,
+    SignalKind::WorkersBusy,
+    SignalKind::WorkersMax,
 ];
 
 pub(crate) const PHASES: [Phase; 6] =
     [Phase::SingleBox, Phase::WebTier, Phase::DatabaseReads, Phase::Spikes, Phase::Writes, Phase::Regions];
+
+pub(crate) const DIAGNOSIS_STATES: [DiagnosisState; 5] = [
+    DiagnosisState::Learning,
+    DiagnosisState::TooFew,
+    DiagnosisState::Healthy,
+    DiagnosisState::Unexplained,
+    DiagnosisState::Named,
+];
+
+pub(crate) const KEPT_FOR: [KeptFor; 4] = [KeptFor::Slowest, KeptFor::Failed, KeptFor::Stalled, KeptFor::Sample];
 
 /// How much of everything a snapshot holds.
 #[derive(Clone, Copy, Debug)]
@@ -41,10 +57,12 @@ pub(crate) struct Extent {
     pub(crate) instances: usize,
     pub(crate) operations: usize,
     pub(crate) buckets: usize,
+    pub(crate) traces: usize,
+    pub(crate) spans: usize,
 }
 
 /// A small system.
-pub(crate) const SMALL: Extent = Extent { tiers: 5, instances: 2, operations: 3, buckets: 8 };
+pub(crate) const SMALL: Extent = Extent { tiers: 5, instances: 2, operations: 3, buckets: 8, traces: 2, spans: 4 };
 
 /// A snapshot of that extent, the same for the same seed.
 pub(crate) fn snapshot(seed: u64, extent: Extent) -> Snapshot {
@@ -60,6 +78,15 @@ pub(crate) fn snapshot(seed: u64, extent: Extent) -> Snapshot {
         edges: d.list(extent.tiers * 2, edge),
         signals: d.list(extent.tiers * 3, signal),
         warnings: d.list(4, warning),
+        diagnosis: DiagnosisView {
+            state: d.one_of(&DIAGNOSIS_STATES),
+            summary: d.name("replica lag"),
+            traces: d.count(),
+            incidents: d.list(3, incident),
+        },
+        capacity: capacity(d),
+        stalls: d.list(2, stall),
+        traces: d.list(extent.traces, |d| Arc::new(trace(d, extent))),
         pipeline: pipeline(d, extent),
     }
 }
@@ -158,6 +185,123 @@ fn warning(d: &mut Dice) -> WarningView {
         remedy_for_good: d.name("add a replica"),
         since_unix_ms: d.count(),
         ended_unix_ms: d.maybe(Dice::count),
+    }
+}
+
+fn incident(d: &mut Dice) -> IncidentView {
+    IncidentView {
+        id: d.count(),
+        onset_unix_ms: d.count(),
+        opened_unix_ms: d.count(),
+        peak_unix_ms: d.count(),
+        ended_unix_ms: d.maybe(Dice::count),
+        usual_ms: d.maybe(Dice::figure),
+        excess_ms: d.maybe(Dice::figure),
+        peak_excess_ms: d.maybe(Dice::figure),
+        failed_ratio: d.maybe(Dice::figure),
+        verdict: d.maybe(verdict),
+        unexplained: d.name("41 % attributed"),
+        changes: d.count(),
+        victims: d.list(2, |d| d.name("app/checkout")),
+        new_versions: d.list(2, |d| d.name("app/checkout 1.4.2")),
+    }
+}
+
+fn verdict(d: &mut Dice) -> Verdict {
+    Verdict {
+        tier: tier_ref(d),
+        class: d.maybe(|d| d.name("replica-lag")),
+        title: d.name("replica lag"),
+        phase: d.maybe(|d| d.one_of(&PHASES)),
+        confidence: d.figure(),
+        explained_share: d.maybe(Dice::figure),
+        alternatives: d.list(2, |d| Alternative { tier: tier_ref(d), explained_share: d.figure() }),
+        onset: d.maybe(Dice::count),
+        evidence: d.list(3, |d| d.name("lag 12 s, was 0.2 s")),
+        remedy_now: d.maybe(|d| d.name("send reads to the primary")),
+        remedy_for_good: d.maybe(|d| d.name("add a replica")),
+    }
+}
+
+fn tier_ref(d: &mut Dice) -> TierRef {
+    TierRef { id: d.name("db-replica/orders"), kind: d.one_of(&TierKind::ALL), member: d.name("orders") }
+}
+
+fn capacity(d: &mut Dice) -> CapacityView {
+    CapacityView {
+        phase: d.maybe(|d| d.one_of(&PHASES)),
+        because: d.name("two instances of app"),
+        next_wall: d.maybe(|d| WallView {
+            phase: d.one_of(&PHASES),
+            tier: d.name("db-primary/orders"),
+            because: d.name("busy 66 %"),
+            at_requests_per_second: d.maybe(Dice::figure),
+        }),
+        checklist: d.list(3, |d| CheckView {
+            phase: d.one_of(&PHASES),
+            question: d.name("are there two zones"),
+            answer: d.maybe(Dice::coin),
+            evidence: d.name("zones a and b"),
+        }),
+        headroom: d.list(3, |d| HeadroomView {
+            tier: d.name("app/checkout"),
+            utilisation: d.maybe(Dice::figure),
+            source: d.name("CPU of 3 instances"),
+            full_at_requests_per_second: d.maybe(Dice::figure),
+        }),
+        requests_per_second: d.maybe(Dice::figure),
+        users_worth: d.maybe(Dice::figure),
+        scalability: d.maybe(|d| ScalabilityView {
+            levels: d.count(),
+            per_one: d.figure(),
+            contention: d.figure(),
+            coherency: d.figure(),
+            peak_in_flight: d.maybe(Dice::figure),
+            peak_requests_per_second: d.maybe(Dice::figure),
+        }),
+    }
+}
+
+fn stall(d: &mut Dice) -> StallView {
+    StallView {
+        start_unix_ms: d.count(),
+        length_ms: d.count(),
+        ongoing: d.coin(),
+        summary: d.name("no completions at lb for 1.8 s"),
+        tier: d.maybe(|d| d.name("db-primary/orders")),
+        instance: d.maybe(|d| d.name("db1")),
+        edge: d.maybe(|d| (d.name("app/checkout"), d.name("db-primary/orders"))),
+        requests: d.count(),
+        first_moved: d.maybe(|d| d.name("INSERT orders")),
+        traces: d.list(2, |d| d.name("4bf92f3577b34da6a3ce929d0e0e4736")),
+    }
+}
+
+fn trace(d: &mut Dice, extent: Extent) -> TraceView {
+    TraceView {
+        id: d.name("4bf92f3577b34da6a3ce929d0e0e4736"),
+        tier: d.name("lb/front"),
+        operation: d.name("GET /articles/{id}"),
+        start_unix_ms: d.count(),
+        duration_ms: d.figure(),
+        failed: d.coin(),
+        kept_for: d.one_of(&KEPT_FOR),
+        incomplete: d.coin(),
+        spans: d.list(extent.spans, |d| TraceSpanView {
+            parent: d.maybe(|d| d.count() as u32),
+            depth: d.count() as u16,
+            name: d.name("SELECT orders"),
+            tier: d.name("db-primary/orders"),
+            instance: d.name("app-1"),
+            start_ms: d.figure(),
+            duration_ms: d.figure(),
+            failed: d.coin(),
+            call: d.coin(),
+            moved_ms: d.maybe(Dice::figure),
+            critical: d.list(2, |d| (d.figure(), d.figure())),
+        }),
+        spans_left_out: d.count(),
+        charges: d.list(3, |d| ChargeView { tier: d.name("db-primary/orders"), gap: d.coin(), charged_ms: d.figure() }),
     }
 }
 

@@ -74,7 +74,7 @@ impl Stage {
 
 /// A snapshot known by its number, of some tens of kilobytes.
 pub(crate) fn numbered(number: u64) -> Snapshot {
-    let extent = Extent { tiers: 20, instances: 2, operations: 4, buckets: 20 };
+    let extent = Extent { tiers: 20, instances: 2, operations: 4, buckets: 20, ..fixture::SMALL };
     Snapshot { at_unix_ms: number, ..fixture::snapshot(7, extent) }
 }
 

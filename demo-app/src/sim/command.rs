@@ -11,7 +11,6 @@ use std::time::{Instant, SystemTime};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use prost::Message;
 use tonic::transport::Channel;
 
 use crate::scenario::Scenario;
@@ -193,10 +192,7 @@ pub fn write_json(out: &mut impl Write, export: &Export) -> io::Result<()> {
 }
 
 fn write_proto(out: &mut impl Write, export: &Export) -> io::Result<()> {
-    let message = match export {
-        Export::Traces { request, .. } => request.encode_to_vec(),
-        Export::Metrics { request, .. } => request.encode_to_vec(),
-    };
+    let message = export.to_protobuf();
     let length = u32::try_from(message.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     out.write_all(&length.to_be_bytes())?;
     out.write_all(&message)

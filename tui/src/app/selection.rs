@@ -4,7 +4,7 @@ use tiertop_core::snapshot::{Snapshot, TierView};
 
 use crate::keymap::Step;
 
-/// The tier under the cursor. Where that tier has gone, the one that took its place.
+/// What is under a cursor, by its id. Where that has gone, what took its place.
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     id: Option<String>,
@@ -14,18 +14,29 @@ pub struct Cursor {
 impl Cursor {
     /// The row of the cursor among these tiers.
     pub fn place(&self, tiers: &[TierView]) -> usize {
-        let found = tiers.iter().position(|tier| Some(&tier.id) == self.id.as_ref());
-        found.unwrap_or(self.place.min(tiers.len().saturating_sub(1)))
+        self.among(tiers.iter().map(|tier| tier.id.as_str()))
     }
 
-    /// Moves to a tier.
+    /// The row of the cursor among these ids.
+    pub fn among<I: AsRef<str>>(&self, ids: impl ExactSizeIterator<Item = I>) -> usize {
+        let last = ids.len().saturating_sub(1);
+        let found = self.id.as_ref().and_then(|wanted| ids.into_iter().position(|id| id.as_ref() == wanted));
+        found.unwrap_or(self.place.min(last))
+    }
+
+    /// Moves to what has this id.
     pub fn put_on(&mut self, id: &str) {
         self.id = Some(id.to_owned());
     }
 
     /// Remembers the row, for when the tier goes away.
     pub fn settle(&mut self, tiers: &[TierView]) {
-        self.place = self.place(tiers);
+        self.keep(self.place(tiers));
+    }
+
+    /// Remembers the row, for when what is there goes away.
+    pub fn keep(&mut self, place: usize) {
+        self.place = place;
     }
 }
 

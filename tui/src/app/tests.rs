@@ -114,22 +114,115 @@ fn a_pause_says_when_the_source_is_gone_too() {
 }
 
 #[test]
-fn warnings_are_turned_round_and_w_goes_to_the_tier() {
+fn troubles_are_turned_round_and_w_goes_to_the_tier() {
     let mut app = app(fixture::warning());
-    let rule = |app: &App| app.shown_warning().unwrap().0.rule.clone();
-    assert_eq!(rule(&app), "replica-lag");
+    let name = |app: &App| match app.shown_trouble().unwrap().0 {
+        Trouble::Incident(incident) => format!("incident {}", incident.id),
+        Trouble::Warning(warning) => warning.rule.clone(),
+    };
+    // The verdict's own warning is not among them.
+    assert_eq!(name(&app), "incident 6");
     press(&mut app, KeyCode::Char('p'));
-    assert_eq!(rule(&app), "queue-growing");
+    assert_eq!(name(&app), "queue-growing");
     press(&mut app, KeyCode::Char('n'));
     press(&mut app, KeyCode::Char('n'));
-    assert_eq!(rule(&app), "slow-tier");
+    assert_eq!(name(&app), "slow-tier");
     press(&mut app, KeyCode::Char('w'));
     assert_eq!(under_cursor(&app), "db-primary/orders@db1:5432");
-    // Fewer warnings than the one that is shown: the last one shows.
+    // Fewer troubles than the one that is shown: the last one shows.
     let mut fewer = fixture::warning();
-    fewer.warnings.truncate(1);
+    fewer.warnings.clear();
     send(&mut app, fewer);
-    assert_eq!(rule(&app), "replica-lag");
+    assert_eq!(name(&app), "incident 6");
+}
+
+#[test]
+fn a_warning_that_was_there_long_before_the_verdict_is_another_trouble() {
+    let mut snapshot = fixture::warning();
+    snapshot.warnings[0].since_unix_ms -= 600_000;
+    assert_eq!(app(snapshot).troubles().len(), 4);
+}
+
+#[test]
+fn an_explained_incident_comes_before_an_unexplained_one() {
+    let mut snapshot = fixture::warning();
+    let mut riddle = snapshot.diagnosis.incidents[0].clone();
+    riddle.verdict = None;
+    snapshot.diagnosis.incidents.insert(0, riddle);
+    let app = app(snapshot);
+    assert!(matches!(app.troubles()[..2], [Trouble::Incident(a), Trouble::Incident(b)]
+        if a.verdict.is_some() && b.verdict.is_none()));
+}
+
+#[test]
+fn esc_goes_back_through_the_screens_as_they_were_opened() {
+    let mut app = app(fixture::warning());
+    for (key, screen) in [
+        (KeyCode::Char('d'), Screen::Diagnosis),
+        (KeyCode::Char('t'), Screen::Traces),
+        (KeyCode::Enter, Screen::Trace),
+        (KeyCode::Esc, Screen::Traces),
+        (KeyCode::Char('d'), Screen::Diagnosis),
+        (KeyCode::Enter, Screen::Tier),
+        (KeyCode::Esc, Screen::Diagnosis),
+        (KeyCode::Esc, Screen::Overview),
+    ] {
+        press(&mut app, key);
+        assert_eq!(app.screen, screen);
+    }
+}
+
+#[test]
+fn traces_are_those_of_the_tier_at_fault_until_all_are_asked_for() {
+    let mut snapshot = fixture::warning();
+    for trace in snapshot.traces.iter_mut().skip(1) {
+        Arc::make_mut(trace).spans.retain(|span| !span.tier.starts_with("db-replica/"));
+    }
+    let mut app = app(snapshot);
+    let listed = |app: &App| app.looking.traces(app.shown().unwrap()).len();
+    press(&mut app, KeyCode::Char('t'));
+    assert_eq!(listed(&app), 1);
+    press(&mut app, KeyCode::Char('a'));
+    assert_eq!(listed(&app), 5);
+    press(&mut app, KeyCode::Char('s'));
+    let shown = app.shown().unwrap();
+    assert!(app.looking.traces(shown).is_sorted_by_key(|trace| std::cmp::Reverse(trace.start_unix_ms)));
+}
+
+#[test]
+fn an_open_trace_stays_when_the_agent_keeps_others() {
+    let mut app = app(fixture::warning());
+    press(&mut app, KeyCode::Char('t'));
+    press(&mut app, KeyCode::Enter);
+    let mut others = fixture::warning();
+    others.traces.clear();
+    send(&mut app, others);
+    assert_eq!(app.looking.opened.as_ref().unwrap().operation, "POST /api/v1/content");
+    assert_eq!(app.screen, Screen::Trace);
+}
+
+#[test]
+fn enter_on_a_stall_opens_a_trace_that_stood_in_it_or_says_that_none_is_kept() {
+    let mut app = app(fixture::warning());
+    press(&mut app, KeyCode::Char('d'));
+    press(&mut app, KeyCode::Char('G'));
+    press(&mut app, KeyCode::Enter);
+    assert_eq!(app.screen, Screen::Diagnosis);
+    assert!(app.note().unwrap().contains("none of this stall's traces"));
+    press(&mut app, KeyCode::Char('k'));
+    press(&mut app, KeyCode::Enter);
+    assert_eq!(app.screen, Screen::Trace);
+    assert!(app.looking.opened.as_ref().unwrap().id.starts_with("5ca1ab1e"));
+}
+
+#[test]
+fn the_cursor_stays_on_its_incident_when_a_new_one_opens() {
+    let mut app = app(fixture::calm());
+    press(&mut app, KeyCode::Char('d'));
+    press(&mut app, KeyCode::Char('j'));
+    assert_eq!(app.shown_finding().unwrap().id(), "incident 4");
+    send(&mut app, fixture::warning());
+    assert_eq!(app.shown_finding().unwrap().id(), "incident 4");
 }
 
 #[test]
@@ -198,7 +291,16 @@ fn signals_end_it_and_coming_back_draws_anew() {
 
 #[test]
 fn every_key_in_the_table_does_something() {
-    for context in [Context::Overview, Context::Tier, Context::Help, Context::Waiting] {
+    let all = [
+        Context::Overview,
+        Context::Tier,
+        Context::Diagnosis,
+        Context::Traces,
+        Context::Trace,
+        Context::Help,
+        Context::Waiting,
+    ];
+    for context in all {
         for binding in keymap::bindings(context) {
             let mut seen = false;
             for start in starts(context) {
@@ -223,6 +325,12 @@ fn starts(context: Context) -> Vec<App> {
     match context {
         Context::Tier => drop(press(&mut top, KeyCode::Enter)),
         Context::Help => drop(press(&mut top, KeyCode::Char('?'))),
+        Context::Diagnosis => drop(press(&mut top, KeyCode::Char('d'))),
+        Context::Traces => drop(press(&mut top, KeyCode::Char('t'))),
+        Context::Trace => {
+            press(&mut top, KeyCode::Char('t'));
+            press(&mut top, KeyCode::Enter);
+        }
         Context::Overview | Context::Waiting => {}
     }
     let mut bottom = top.clone();

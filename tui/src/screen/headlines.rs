@@ -14,7 +14,7 @@ use ratatui::widgets::Widget;
 use tiertop_core::snapshot::{SignalKind, SignalView, Snapshot};
 
 use crate::format;
-use crate::screen::{warning, words};
+use crate::screen::{banner, words};
 use crate::theme::Theme;
 use crate::widget::paint;
 use crate::widget::trend::{Trend, Worst};
@@ -213,7 +213,7 @@ fn headline<'a>(
         }
         return headline;
     };
-    let (sign, style) = warning::mark(warning::about(shown, &signal.tier, about), theme);
+    let (sign, style) = banner::mark(banner::about(shown, &signal.tier, about), theme);
     let inferred = if signal.inferred { "~" } else { "" };
     let gap = if sign.is_empty() { "" } else { " " };
     headline.value = format!("{sign}{gap}{inferred}{}", format::signal_value(kind, value));

@@ -23,6 +23,9 @@ const SIDE_BY_SIDE: u16 = 132;
 const SIGNS: &[(&str, &str)] = &[
     ("▲ critical", "users feel it, or will soon"),
     ("! warning", "look at it"),
+    ("sure 0.9", "how sure a verdict is, 0 to 1"),
+    ("▸ phase", "the phase that the system is in; ▲ and ! mark walls"),
+    ("‖", "a stall that is over, or a trace that stood in one"),
     ("○ silent 12s", "nothing came from it for so long"),
     ("—", "unknown, which is not zero"),
     ("~", "inferred from spans: no metric says it"),
@@ -76,6 +79,7 @@ fn keys(theme: &Theme) -> Vec<Line<'static>> {
         let place = match binding.contexts {
             [Context::Overview] => "  overview",
             [Context::Tier] => "  tier",
+            [Context::Traces] => "  traces",
             _ => "",
         };
         pair(&binding.keys_text(), binding.help, place, theme)

@@ -2,17 +2,18 @@
 //!
 //! In boxes, from 120 columns and 30 rows on:
 //! ```text
-//! ┌ ▲ CRITICAL  replica lag ───────────── since 14:02:51 (36 s) ┐
+//! ┌ ▲ BOTTLENECK  a replica falls behind ─ since 14:02:51 (36 s) ┐
 //! │ db-replica orders-ro · evidence · now · for good            │
 //! └ wall of phase 3 database reads ─────────────────────────────┘
-//!  phase  1 single box ─ 2 web tier ─ ▲ 3 database reads ─ ...
+//!  phase  1 single box ─ 2 web tier ─ ▸ ▲ 3 database reads ─ ...
+//!  next wall  5 writes: db-primary orders at about 610 req/s
 //! ┌ tiers ──────────────────────────────────────────────────────┐
 //! ┌ cache hit rate ───┐┌ replica lag ──────┐┌ queue depth ──────┐
 //! ┌ calls ──────────────────────────────────────────────────────┐   beside the tiers from 190 columns on
 //! ```
 //! Else plain:
 //! ```text
-//!  warning                  5 rows or fewer, a calm line else
+//!  banner                   5 rows or fewer, a calm line else
 //!  tiers                    as many rows as there are, at most all that is left
 //!  calls                    if six rows or more are left over
 //!  headline figures         2 rows, 3 in a narrow window
@@ -20,11 +21,11 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 use tiertop_core::snapshot::{EdgeView, Snapshot};
 
 use crate::app::{App, Pane};
-use crate::screen::{TALL_ROWS, WIDE_COLUMNS, edges, headlines, tier_panes, tier_table, warning, words};
+use crate::screen::{TALL_ROWS, WIDE_COLUMNS, banner, edges, headlines, ladder, tier_panes, tier_table, words};
 use crate::theme::Theme;
 use crate::widget::paint;
 
@@ -59,7 +60,7 @@ fn plain(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
         2..10 => 1,
         _ => 0,
     };
-    let lines = warning::lines(app, shown, theme, area.width.into(), banner);
+    let lines = banner::lines(app, shown, theme, area.width.into(), banner);
     let banner = paint::take_top(&mut area, lines.len() as u16);
     for (row, line) in (0..).zip(&lines) {
         paint::line(buffer, banner, row, line);
@@ -85,24 +86,19 @@ fn plain(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
 }
 
 fn boxes(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mut Buffer) {
-    if app.shown_warning().is_some() {
-        let banner = paint::take_top(&mut area, 6);
-        warning::draw_boxed(app, shown, theme, banner, buffer);
+    let troubled = app.shown_trouble().is_some();
+    if troubled {
+        banner::draw_boxed(app, shown, theme, &mut area, buffer);
     } else {
-        let lines = warning::lines(app, shown, theme, area.width.into(), 4);
-        let banner = paint::take_top(&mut area, lines.len() as u16);
+        // The ladder below says what the last of these lines would.
+        let mut lines = banner::lines(app, shown, theme, area.width.into(), 5);
+        lines.truncate(lines.len() - usize::from(ladder::short(app, shown, theme, area.width.into()).is_some()));
+        let place = paint::take_top(&mut area, lines.len() as u16);
         for (row, line) in (0..).zip(&lines) {
-            paint::line(buffer, banner, row, line);
+            paint::line(buffer, place, row, line);
         }
     }
-    let ladder = paint::take_top(&mut area, 1);
-    let ended = if app.shown_warning().is_some() { warning::ended(shown).next() } else { None };
-    let ended = Line::styled(format!("{} ", ended.unwrap_or_default()), theme.dim);
-    let phases = warning::ladder(app, theme, ladder.width.into());
-    paint::ends(buffer, ladder, 0, &phases, &Line::default());
-    if phases.width() + ended.width() < usize::from(ladder.width) {
-        paint::ends(buffer, ladder, 0, &Line::default(), &ended);
-    }
+    phases(app, shown, theme, &mut area, buffer);
     if area.width >= BESIDE_COLUMNS {
         return beside(app, shown, theme, area, buffer);
     }
@@ -117,6 +113,29 @@ fn boxes(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: &mu
     headlines::draw(shown, theme, figures, buffer);
     if area.height >= 4 {
         calls(shown, theme, area, buffer);
+    }
+}
+
+/// The ladder, and a second row with the next wall and the users' worth where one of them is known.
+fn phases(app: &App, shown: &Snapshot, theme: &Theme, area: &mut Rect, buffer: &mut Buffer) {
+    let row = paint::take_top(area, 1);
+    let phases = ladder::full(app, shown, theme);
+    paint::line(buffer, row, 0, &phases);
+    let ended = if app.shown_trouble().is_some() { banner::ended(shown).next() } else { None };
+    let ended = Line::styled(format!("{} ", ended.unwrap_or_default()), theme.dim);
+    if phases.width() + ended.width() < usize::from(row.width) {
+        paint::ends(buffer, row, 0, &Line::default(), &ended);
+    }
+    let (wall, users) = (ladder::next_wall(&shown.capacity), ladder::users(&shown.capacity));
+    if wall.is_some() || users.is_some() {
+        let row = paint::take_top(area, 1);
+        let wall = wall.unwrap_or_else(|| "not known".to_owned());
+        let line = Line::from(vec![Span::styled(" next wall  ", theme.dim), Span::raw(wall)]);
+        let users = Line::styled(format!("{} ", users.unwrap_or_default()), theme.dim);
+        paint::line(buffer, row, 0, &line);
+        if line.width() + users.width() < usize::from(row.width) {
+            paint::ends(buffer, row, 0, &Line::default(), &users);
+        }
     }
 }
 

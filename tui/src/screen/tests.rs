@@ -112,6 +112,120 @@ fn one_tier_and_its_panes() {
 }
 
 #[test]
+fn a_stall_that_lasts_stands_above_what_nobody_can_explain() {
+    let mut app = app(&[fixture::stalled()]);
+    picture!("stalled", app, 80 x 24);
+    picture!("stalled", app, 120 x 40);
+    let picture = picture(&mut app, 80, 24);
+    assert!(picture.contains("STALL  no completions at lb for 1.8 s, sources still report"), "{picture}");
+    assert!(
+        picture.contains("UNEXPLAINED  requests take 31ms longer") && picture.contains("41 % attributed"),
+        "{picture}"
+    );
+}
+
+#[test]
+fn a_verdict_is_the_banner_and_its_warning_is_not_said_twice() {
+    let mut app = app(&[fixture::warning()]);
+    let verdict = picture(&mut app, 80, 24);
+    assert!(
+        verdict.contains("▲ a replica falls behind") && verdict.contains("sure 0.9") && verdict.contains("1 of 3"),
+        "{verdict}"
+    );
+    press(&mut app, &[KeyCode::Char('n')]);
+    let next = picture(&mut app, 80, 24);
+    assert!(next.contains("slower than usual") && next.contains("2 of 3"), "{next}");
+}
+
+#[test]
+fn the_tier_at_fault_is_marked_in_its_row_though_no_warning_is_open_on_it() {
+    let mut snapshot = fixture::warning();
+    snapshot.warnings.clear();
+    for tier in &mut snapshot.tiers {
+        tier.state = tiertop_core::snapshot::TierState::Fine;
+    }
+    let row = |snapshot: &tiertop_core::snapshot::Snapshot| {
+        let picture = picture(&mut app(std::slice::from_ref(snapshot)), 80, 24);
+        picture.lines().find(|line| line.contains("db-replica   order")).unwrap().to_owned()
+    };
+    assert!(row(&snapshot).contains("▲ crit"));
+    snapshot.diagnosis.incidents[0].verdict.as_mut().unwrap().confidence = 0.3;
+    assert!(row(&snapshot).contains("! warn"));
+    snapshot.diagnosis.incidents.clear();
+    assert!(!row(&snapshot).contains("warn"));
+}
+
+#[test]
+fn why_there_is_no_verdict_is_said_on_a_calm_screen() {
+    let mut few = fixture::calm();
+    few.diagnosis.state = tiertop_core::snapshot::DiagnosisState::TooFew;
+    few.diagnosis.summary = "too few traces: 12 in 10 s".to_owned();
+    let few = picture(&mut app(&[few]), 80, 24);
+    assert!(few.contains("no verdict: too few traces: 12 in 10 s"), "{few}");
+    let healthy = picture(&mut app(&[fixture::calm()]), 80, 24);
+    assert!(healthy.contains("● healthy: no verdict"), "{healthy}");
+}
+
+#[test]
+fn what_ended_of_late_is_said_once_the_verdict_before_the_warning() {
+    let mut calm = fixture::calm();
+    let incident = &mut calm.diagnosis.incidents[0];
+    incident.ended_unix_ms = Some(calm.at_unix_ms - 17_000);
+    let verdict = incident.verdict.as_ref().unwrap();
+    let said_already = tiertop_core::snapshot::WarningView {
+        title: verdict.title.clone(),
+        tier: verdict.tier.id.clone(),
+        ..calm.warnings[0].clone()
+    };
+    calm.warnings.push(said_already);
+    let picture = picture(&mut app(&[calm]), 120, 40);
+    let said = "requests wait for a database connection on app content ended 17 s ago";
+    assert_eq!(picture.matches("requests wait for a database connection").count(), 1, "{picture}");
+    assert!(picture.find(said).unwrap() < picture.find("errors on app content").unwrap(), "{picture}");
+}
+
+#[test]
+fn diagnosis() {
+    let mut app = app(&[fixture::warning()]);
+    press(&mut app, &[KeyCode::Char('d')]);
+    picture!("diagnosis", app, 80 x 24);
+    picture!("diagnosis", app, 120 x 40);
+    picture!("diagnosis", app, 200 x 60);
+    press(&mut app, &[KeyCode::Tab, KeyCode::Tab]);
+    picture!("diagnosis_capacity", app, 80 x 24);
+    app.update(Event::Resize(80, 24));
+    press(&mut app, &[KeyCode::Char('G')]);
+    picture!("diagnosis_capacity_end", app, 80 x 24);
+    press(&mut app, &[KeyCode::Tab, KeyCode::Char('j'), KeyCode::Char('j'), KeyCode::Char('j')]);
+    picture!("diagnosis_stall", app, 80 x 24);
+}
+
+#[test]
+fn diagnosis_of_a_system_of_which_nothing_is_known() {
+    let mut app = app(&[fixture::odd()]);
+    press(&mut app, &[KeyCode::Char('d')]);
+    picture!("diagnosis_of_nothing", app, 80 x 24);
+    press(&mut app, &[KeyCode::Char('t')]);
+    picture!("traces_of_nothing", app, 80 x 24);
+}
+
+#[test]
+fn traces_and_one_of_them() {
+    let mut app = app(&[fixture::warning()]);
+    press(&mut app, &[KeyCode::Char('t')]);
+    picture!("traces", app, 80 x 24);
+    picture!("traces", app, 120 x 40);
+    press(&mut app, &[KeyCode::Char('j'), KeyCode::Enter, KeyCode::Char('j'), KeyCode::Char('j')]);
+    picture!("trace", app, 80 x 24);
+    picture!("trace", app, 120 x 40);
+    picture!("trace", app, 200 x 60);
+    let look = Look::new(Palette::None, Signs::Ascii);
+    let ascii = text(&draw_with(&mut app, &look, 80, 24));
+    assert!(ascii.is_ascii() && !ascii.replace(" ? help", "").contains('?'), "{ascii}");
+    insta::assert_snapshot!("trace_ascii_80x24", ascii);
+}
+
+#[test]
 fn help() {
     let mut app = app(&[fixture::calm()]);
     press(&mut app, &[KeyCode::Char('?')]);
@@ -189,12 +303,22 @@ fn ascii_alone() {
 /// Applications in every state a user can bring them to, with odd data among it.
 fn states() -> Vec<App> {
     let mut states = vec![app(&[])];
-    for snapshot in [fixture::warning(), fixture::calm(), fixture::waiting(), fixture::odd()] {
+    for snapshot in [fixture::warning(), fixture::stalled(), fixture::calm(), fixture::waiting(), fixture::odd()] {
         let mut tier = app(std::slice::from_ref(&snapshot));
         press(&mut tier, &[KeyCode::Char('w'), KeyCode::Enter]);
         for _ in 0..5 {
             press(&mut tier, &[KeyCode::Tab, KeyCode::Char('G')]);
             states.push(tier.clone());
+        }
+        let mut looking = app(std::slice::from_ref(&snapshot));
+        press(&mut looking, &[KeyCode::Char('d')]);
+        for _ in 0..3 {
+            press(&mut looking, &[KeyCode::Tab, KeyCode::Char('G')]);
+            states.push(looking.clone());
+        }
+        for keys in [[KeyCode::Char('t'), KeyCode::Char('G')], [KeyCode::Enter, KeyCode::Char('G')]] {
+            press(&mut looking, &keys);
+            states.push(looking.clone());
         }
         let mut last = app(std::slice::from_ref(&snapshot));
         press(&mut last, &[KeyCode::Char('G'), KeyCode::Char(' ')]);
@@ -257,7 +381,7 @@ fn what_is_bad_looks_bad_and_says_so() {
     assert!(signs.len() >= 3);
     assert!(signs.iter().all(|cell| Some(cell.fg) == theme.bad.fg));
     let picture = text(&buffer);
-    assert!(picture.contains("CRITICAL") && picture.contains("▲ crit") && picture.contains("! warn"));
+    assert!(picture.contains("sure 0.9") && picture.contains("▲ crit") && picture.contains("! warn"));
 }
 
 #[test]

@@ -13,14 +13,13 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
-use tiertop_core::snapshot::{Snapshot, TierView, WarningView};
+use tiertop_core::snapshot::{Snapshot, TierView};
 
 use crate::app::{App, Pane};
 use crate::format;
-use crate::screen::{TALL_ROWS, WIDE_COLUMNS, tier_panes, warning, words};
+use crate::screen::{TALL_ROWS, WIDE_COLUMNS, banner, tier_panes, words};
 use crate::theme::Theme;
 use crate::widget::paint;
 use crate::widget::trend::{Trend, Worst};
@@ -45,7 +44,7 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: 
         _ => 0,
     };
     charts(tier, theme, paint::take_top(&mut area, charts_rows), buffer);
-    let lines = warnings(app, tier, shown, theme, area);
+    let lines = troubles(app, tier, shown, theme, area);
     let place = paint::take_top(&mut area, lines.len() as u16);
     for (row, line) in (0..).zip(&lines) {
         paint::line(buffer, place, row, line);
@@ -61,7 +60,7 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: 
 
 fn head(tier: &TierView, shown: &Snapshot, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let columns = usize::from(area.width);
-    let (state, style) = words::tier_state(tier, 14, theme);
+    let (state, style) = words::tier_state(tier, shown, 14, theme);
     let name =
         format::cut(&format!("{} {}", tier.kind, tier.member), columns.saturating_sub(format::width(&state) + 3));
     let name = Line::styled(format!(" {name}"), theme.title);
@@ -154,30 +153,10 @@ fn charts(tier: &TierView, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// What is wrong with it, each open warning in up to three rows, then what ended.
-fn warnings(app: &App, tier: &TierView, shown: &Snapshot, theme: &Theme, area: Rect) -> Vec<Line<'static>> {
-    let columns = usize::from(area.width);
-    let about_it = |warning: &&&WarningView| warning.tier == tier.id;
-    let open = app.open_warnings();
-    let mine: Vec<_> = open.iter().filter(about_it).collect();
+/// What is wrong with it, each trouble in up to four rows.
+fn troubles(app: &App, tier: &TierView, shown: &Snapshot, theme: &Theme, area: Rect) -> Vec<Line<'static>> {
     let each = if area.height >= 14 { 4 } else { 2 };
-    let mut lines = Vec::new();
-    for warning in &mine {
-        lines.push(warning::one_line(warning, shown, (0, 1), columns, theme));
-        let detail = |label: &str, text: String, style: Style| {
-            Line::from(vec![
-                Span::styled(format!("   {label}"), theme.accent),
-                Span::styled(format::cut(&text, columns.saturating_sub(14)), style),
-            ])
-        };
-        let mut details = vec![
-            detail("now       ", warning.remedy_now.clone(), theme.text),
-            detail("because   ", warning.evidence.join(" · "), theme.text),
-            detail("for good  ", warning.remedy_for_good.clone(), theme.text),
-        ];
-        details.truncate(each - 1);
-        lines.extend(details);
-    }
+    let mut lines = banner::about_tier(app, &tier.id, shown, theme, area.width.into(), each);
     lines.truncate(usize::from(area.height) / 2);
     lines
 }

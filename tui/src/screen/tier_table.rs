@@ -128,7 +128,7 @@ pub fn draw(app: &App, shown: &Snapshot, theme: &Theme, mut area: Rect, buffer: 
     for (row, (number, tier)) in tiers.iter().enumerate().skip(first).take(room).enumerate() {
         let top = row as u16 * rows_each;
         if stacked {
-            let [name, figures] = stacked_rows(tier, theme, usize::from(area.width));
+            let [name, figures] = stacked_rows(tier, shown, theme, usize::from(area.width));
             paint::line(buffer, area, top, &name);
             paint::line(buffer, area, top + 1, &figures);
         } else {
@@ -165,7 +165,7 @@ fn table_row(tier: &TierView, shown: &Snapshot, columns: &[Column<Kind>], theme:
     columns::row(columns, |column| {
         let room = column.width.saturating_sub(1);
         match column.kind {
-            Kind::State => words::tier_state(tier, room, theme),
+            Kind::State => words::tier_state(tier, shown, room, theme),
             Kind::Name => (name(tier, shown, room), plain),
             Kind::Rate => (words::tier_rate(tier), plain),
             Kind::Errors => errors(tier.error_ratio, theme, plain),
@@ -211,8 +211,8 @@ fn name(tier: &TierView, shown: &Snapshot, room: usize) -> String {
 }
 
 /// A tier in two rows, for a narrow window.
-fn stacked_rows(tier: &TierView, theme: &Theme, room: usize) -> [Line<'static>; 2] {
-    let (state, style) = words::tier_state(tier, 1, theme);
+fn stacked_rows(tier: &TierView, shown: &Snapshot, theme: &Theme, room: usize) -> [Line<'static>; 2] {
+    let (state, style) = words::tier_state(tier, shown, 1, theme);
     let name = format::cut(&words::tier_name(&tier.id), room.saturating_sub(3));
     let first =
         Line::from(vec![Span::styled(format!(" {} ", format::fit(&state, 1, Align::Left)), style), Span::raw(name)]);

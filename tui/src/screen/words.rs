@@ -1,7 +1,7 @@
 //! Words, signs and marks that several screens share.
 
 use ratatui::style::Style;
-use tiertop_core::snapshot::{FiguresFrom, Severity, Snapshot, TierState, TierView};
+use tiertop_core::snapshot::{FiguresFrom, IncidentView, Severity, Snapshot, TierState, TierView};
 
 use crate::format;
 use crate::theme::Theme;
@@ -26,10 +26,56 @@ pub fn severity(severity: Severity, theme: &Theme) -> (&'static str, &'static st
     }
 }
 
+/// How sure a verdict must be to be shown as a critical thing is.
+const SURE: f64 = 0.5;
+
+/// Sign, word and style of an incident.
+pub fn incident(incident: &IncidentView, theme: &Theme) -> (&'static str, &'static str, Style) {
+    match &incident.verdict {
+        _ if incident.ended_unix_ms.is_some() => ("·", "ended", theme.dim),
+        Some(verdict) if verdict.confidence >= SURE => ("▲", "bottleneck", theme.bad),
+        Some(_) => ("!", "perhaps", theme.warn),
+        None => ("!", "unexplained", theme.warn),
+    }
+}
+
+/// What an incident does to requests, in words.
+pub fn trouble_of(incident: &IncidentView) -> String {
+    let now = incident.excess_ms.filter(|_| incident.ended_unix_ms.is_none());
+    let longer = now.or(incident.peak_excess_ms).filter(|ms| *ms > 0.0);
+    let take = if incident.ended_unix_ms.is_some() { "took" } else { "take" };
+    let longer = longer.map(|ms| format!("requests {take} {} longer", format::duration_ms(ms)));
+    let failing = incident.failed_ratio.filter(|share| *share > 0.0);
+    match (longer, failing) {
+        (Some(longer), _) => longer,
+        (None, Some(share)) => format!("{} of requests failing", format::ratio(share)),
+        (None, None) => "something is wrong".to_owned(),
+    }
+}
+
+/// How sure a verdict is, always three wide: `0.9`, `1.0`.
+pub fn sure(confidence: f64) -> String {
+    // Rounded down: nothing is certain, and "1.0" would say so.
+    format!("{:.1}", (confidence * 10.0).floor() / 10.0)
+}
+
+/// A share as whole percent, as sentences write it.
+pub fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// How bad it is with a tier: by its warnings, and by the verdicts that name it.
+fn state(tier: &TierView, shown: &Snapshot) -> TierState {
+    let verdicts = shown.diagnosis.open().filter_map(|incident| incident.verdict.as_ref());
+    let of_it = verdicts.filter(|verdict| verdict.tier.id == tier.id);
+    let named = of_it.map(|verdict| if verdict.confidence >= SURE { TierState::Critical } else { TierState::Warning });
+    named.max().unwrap_or_default().max(tier.state)
+}
+
 /// What stands in front of a tier: a sign and a word, in at most `columns`.
-pub fn tier_state(tier: &TierView, columns: usize, theme: &Theme) -> (String, Style) {
+pub fn tier_state(tier: &TierView, shown: &Snapshot, columns: usize, theme: &Theme) -> (String, Style) {
     let long = columns >= 12;
-    let (sign, word, style) = match (tier.state, tier.silent_for_s) {
+    let (sign, word, style) = match (state(tier, shown), tier.silent_for_s) {
         (TierState::Critical, _) => ("▲", if long { "critical" } else { "crit" }.to_owned(), theme.bad),
         (TierState::Warning, _) => ("!", if long { "warning" } else { "warn" }.to_owned(), theme.warn),
         (TierState::Fine, Some(silent)) if long => ("○", format!("silent {}", short_silence(silent)), theme.warn),

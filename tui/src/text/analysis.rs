@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use tiertop_core::diagnosis::{Report, Stretch, TierCharge, Verdict};
+use tiertop_core::diagnosis::{Report, Stretch, TierCharge};
+use tiertop_core::snapshot::StallView;
+use tiertop_core::verdict::Verdict;
 
 use crate::format::{self, Align, fit};
 use crate::screen::words;
@@ -19,6 +21,7 @@ pub fn print_report(report: &Report) -> String {
         let (usual, sign) = (format::duration_ms(usual_ms), if excess_ms < 0.0 { "less" } else { "more" });
         line!(text, "\nrequests usually take {usual}, now {} {sign}", format::duration_ms(excess_ms.abs()));
     }
+    stalls(&report.stalls, &mut text);
     stretch("judged", report.window, &mut text);
     stretch("baseline", report.baseline, &mut text);
     counts(report, &mut text);
@@ -26,17 +29,17 @@ pub fn print_report(report: &Report) -> String {
 }
 
 fn verdict_lines(verdict: &Verdict, text: &mut String) {
-    let class = verdict.class.unwrap_or("unknown class");
+    let class = verdict.class.as_deref().unwrap_or("unknown class");
     line!(text, "\n! {}: {} ({class})", words::tier_name(&verdict.tier.id), verdict.title);
-    let explained = verdict.explained_share.map(|share| format!(", explains {}", percent(share)));
-    line!(text, "  confidence {}{}", percent(verdict.confidence), explained.unwrap_or_default());
+    let explained = verdict.explained_share.map(|share| format!(", explains {}", words::percent(share)));
+    line!(text, "  confidence {}{}", words::percent(verdict.confidence), explained.unwrap_or_default());
     if let Some(onset) = verdict.onset {
         line!(text, "  since {} UTC", format::clock(onset / 1000));
     }
     for evidence in &verdict.evidence {
         line!(text, "  {evidence}");
     }
-    if let (Some(now), Some(for_good)) = (verdict.remedy_now, verdict.remedy_for_good) {
+    if let (Some(now), Some(for_good)) = (&verdict.remedy_now, &verdict.remedy_for_good) {
         line!(text, "  now       {now}");
         line!(text, "  for good  {for_good}");
     }
@@ -45,7 +48,7 @@ fn verdict_lines(verdict: &Verdict, text: &mut String) {
     }
     let others = verdict.alternatives.iter();
     let others: Vec<String> = others
-        .map(|other| format!("{} {}", words::tier_name(&other.tier.id), percent(other.explained_share)))
+        .map(|other| format!("{} {}", words::tier_name(&other.tier.id), words::percent(other.explained_share)))
         .collect();
     if !others.is_empty() {
         line!(text, "  else      {}", others.join(", "));
@@ -77,10 +80,26 @@ fn cells(charge: &TierCharge) -> [String; 7] {
         format::count(charge.visits),
         format::duration_ms(charge.usual_ms),
         format::duration_ms(charge.now_ms),
-        percent(charge.path_share),
+        words::percent(charge.path_share),
         format::or_unknown(charge.gap_ms, format::duration_ms),
         format::ratio(charge.failed_ratio),
     ]
+}
+
+fn stalls(stalls: &[StallView], text: &mut String) {
+    for (place, stall) in stalls.iter().enumerate() {
+        let gap = if place == 0 { "\n" } else { "" };
+        line!(text, "{gap}stall at {} UTC: {}", format::clock(stall.start_unix_ms / 1000), stall.summary);
+        if let Some(moved) = &stall.first_moved {
+            line!(text, "  first to move again  {moved}");
+        }
+        if !stall.traces.is_empty() {
+            line!(text, "  traces               {}", stall.traces.join(", "));
+        }
+    }
+    if !stalls.is_empty() {
+        line!(text, "");
+    }
 }
 
 fn stretch(what: &str, stretch: Stretch, text: &mut String) {
@@ -106,8 +125,4 @@ fn counts(report: &Report, text: &mut String) {
     if traces.kept_one_in > 1 {
         line!(text, "one trace in {} was looked at, for want of memory", traces.kept_one_in);
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
 }

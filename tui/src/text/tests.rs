@@ -1,14 +1,14 @@
 //! The text as a picture, and the JSON against its description.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
-use tiertop_core::diagnosis::{
-    Alternative, REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TierRef, TraceCounts, Verdict,
-};
-use tiertop_core::engine::naming::TierName;
+use tiertop_core::diagnosis::{REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TraceCounts};
 use tiertop_core::phase::Phase;
+use tiertop_core::snapshot::StallView;
 use tiertop_core::tier::TierKind;
+use tiertop_core::verdict::{Alternative, TierRef, Verdict};
 
 use super::*;
 use crate::fixture;
@@ -16,13 +16,25 @@ use crate::fixture;
 #[test]
 fn a_snapshot_as_text() {
     insta::assert_snapshot!("warning", print_snapshot(&fixture::warning()));
+    insta::assert_snapshot!("stalled", print_snapshot(&fixture::stalled()));
+    insta::assert_snapshot!("calm", print_snapshot(&fixture::calm()));
     insta::assert_snapshot!("waiting", print_snapshot(&fixture::waiting()));
     insta::assert_snapshot!("odd", print_snapshot(&fixture::odd()));
 }
 
 #[test]
+fn a_run_without_an_incident_is_healthy_and_one_that_had_any_names_it() {
+    let mut shown = fixture::calm();
+    let named = print_snapshot(&shown);
+    assert!(named.contains("healthy again: no verdict is open"), "{named}");
+    assert!(named.contains("class pool-exhaustion, wall of phase 3 database reads"), "{named}");
+    shown.diagnosis.incidents.clear();
+    assert!(print_snapshot(&shown).contains("\nhealthy: no verdict\n"));
+}
+
+#[test]
 fn the_text_has_no_control_signs_and_no_trailing_blanks() {
-    for shown in [fixture::warning(), fixture::calm(), fixture::waiting(), fixture::odd()] {
+    for shown in [fixture::warning(), fixture::stalled(), fixture::calm(), fixture::waiting(), fixture::odd()] {
         let text = print_snapshot(&shown);
         assert!(text.chars().all(|sign| sign == '\n' || !sign.is_control()));
         assert!(text.lines().all(|line| line.trim_end() == line));
@@ -58,6 +70,13 @@ fn the_schema_names_every_field_of_the_json_and_no_other() {
     // An object where known, null where not: both are in the table.
     full.tiers[0].in_flight = None;
     full.signals.truncate(2);
+    for incident in &mut full.diagnosis.incidents {
+        incident.new_versions = vec!["app/content 2.14.0".to_owned()];
+    }
+    full.traces.truncate(1);
+    for trace in &mut full.traces {
+        Arc::make_mut(trace).spans.retain(|span| !span.critical.is_empty());
+    }
     let mut written = BTreeSet::new();
     let json = serde_json::to_value(&full).unwrap();
     paths(&json, "", &mut written);
@@ -89,7 +108,8 @@ fn assert_described(written: &BTreeSet<String>, heading: &str) {
 
 /// What is said of a shop whose database waits for locks.
 fn report() -> Report {
-    let tier = |kind, member: &str| TierRef::from(&TierName { kind, member: member.to_owned() });
+    let tier =
+        |kind: TierKind, member: &str| TierRef { id: format!("{kind}/{member}"), kind, member: member.to_owned() };
     let (primary, app) = (tier(TierKind::DbPrimary, "orders@db1:5432"), tier(TierKind::App, "checkout"));
     let charge = |tier: &TierRef, gap_ms| TierCharge {
         tier: tier.clone(),
@@ -105,7 +125,7 @@ fn report() -> Report {
         summary: "db-primary/orders@db1:5432: writes wait, reads do not".to_owned(),
         verdicts: vec![Verdict {
             tier: primary.clone(),
-            class: Some("lock-contention"),
+            class: Some("lock-contention".to_owned()),
             title: "writes wait, reads do not".to_owned(),
             phase: Some(Phase::Writes),
             confidence: 0.91,
@@ -113,10 +133,21 @@ fn report() -> Report {
             alternatives: vec![Alternative { tier: app.clone(), explained_share: 0.04 }],
             onset: Some(1_795_456_800_000),
             evidence: vec!["INSERT orders: 190 ms in each of 180 visits, usually 8.1 ms".to_owned()],
-            remedy_now: Some("find the transaction that holds the lock, and end it"),
-            remedy_for_good: Some("short transactions"),
+            remedy_now: Some("find the transaction that holds the lock, and end it".to_owned()),
+            remedy_for_good: Some("short transactions".to_owned()),
         }],
         tiers: vec![charge(&primary, None), charge(&app, Some(1.2))],
+        stalls: vec![StallView {
+            start_unix_ms: 1_795_456_812_290,
+            length_ms: 420,
+            summary: "23 requests stood for 420 ms between app/checkout and app/stock".to_owned(),
+            tier: Some("app/stock".to_owned()),
+            edge: Some(("app/checkout".to_owned(), "app/stock".to_owned())),
+            requests: 23,
+            first_moved: Some("app/stock: GET /stock/{id}".to_owned()),
+            traces: vec!["00000000000000000000000000000bba".to_owned()],
+            ..StallView::default()
+        }],
         window: Stretch { from_unix_ms: Some(1_795_456_800_000), to_unix_ms: Some(1_795_456_860_000), requests: 180 },
         baseline: Stretch { from_unix_ms: Some(1_795_453_200_000), to_unix_ms: Some(1_795_453_320_000), requests: 400 },
         usual_ms: Some(40.0),

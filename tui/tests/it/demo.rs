@@ -61,11 +61,11 @@ fn all_tiers_show_and_keys_lead_through_the_screens() {
     session.press("?");
     session.until_text("this help");
     session.press("\x1b");
-    session.until_instead("open tier", "this help");
+    session.until_instead("Enter open  d", "this help");
     session.press("\r");
-    session.until_instead("[operations", "open tier");
+    session.until_instead("[operations", "Enter open  d");
     session.press("\x1b");
-    session.until_instead("open tier", "[operations");
+    session.until_instead("Enter open  d", "[operations");
     session.press(" ");
     session.until_text("PAUSED");
     session.press(" ");

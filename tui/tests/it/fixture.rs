@@ -15,7 +15,7 @@ fn fixture(arguments: &[&str], environment: &[(&str, &str)]) -> Session {
 /// A session that shows its first picture, the terminal being raw and on its other screen.
 fn started(arguments: &[&str]) -> Session {
     let mut session = fixture(arguments, &[]);
-    session.until_text("CRITICAL");
+    session.until_text("sure 0.9");
     assert!(session.screen().alternate_screen());
     assert!(session.screen().hide_cursor());
     assert!(!session.modes().local_modes.contains(LocalModes::ICANON));
@@ -34,6 +34,16 @@ fn keys_lead_through_the_screens_and_q_leaves() {
     session.press("\x1b");
     session.until_instead("[instances 1]", "this help");
     session.press("\x1b");
+    session.until_text("warehouse");
+    session.press("d");
+    session.until_text("[the selected one]");
+    session.press("t");
+    session.until_text("slowest first");
+    session.press("\r");
+    session.until_text("time went to");
+    session.press("\x1b");
+    session.until_instead("slowest first", "time went to");
+    session.press("1");
     session.until_text("warehouse");
     session.press(" ");
     session.until_text("PAUSED");
@@ -63,7 +73,7 @@ fn signals_leave_with_the_code_that_shells_write() {
 fn a_panic_gives_the_terminal_back_before_it_speaks() {
     for place in ["here", "elsewhere"] {
         let mut session = fixture(&["--panic", place], &[]);
-        session.until_text("CRITICAL");
+        session.until_text("sure 0.9");
         assert_ne!(session.ends("asked to fail"), 0);
     }
 }
@@ -72,7 +82,7 @@ fn a_panic_gives_the_terminal_back_before_it_speaks() {
 fn with_no_color_bold_and_reversed_begin_and_end_and_no_colour_is_sent() {
     let mut session = fixture(&[], &[("NO_COLOR", "1")]);
     // The footer is drawn last, and this key is in it only once there are tiers.
-    session.until_text("open tier");
+    session.until_text("Enter open");
     let screen = session.screen();
     let cells = || (0..24).flat_map(|row| (0..80).filter_map(move |column| screen.cell(row, column)));
     assert!(cells().any(|cell| cell.contents() == "▲" && cell.bold()));
@@ -88,7 +98,7 @@ fn with_no_color_bold_and_reversed_begin_and_end_and_no_colour_is_sent() {
 #[test]
 fn without_utf8_every_sign_is_ascii() {
     let mut session = fixture(&[], &[("LC_ALL", "C")]);
-    session.until_text("CRITICAL");
+    session.until_text("sure 0.9");
     assert!(session.raw.is_ascii());
     session.press("q");
     session.ends("left: Quit");
@@ -108,7 +118,7 @@ fn once_is_plain_text_and_json_is_json() {
         let output = tiertop(&["fixture", "--once"]).args(more).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(once(&[]).contains("CRITICAL replica lag") && !once(&[]).contains('\x1b'));
+    assert!(once(&[]).contains("BOTTLENECK a replica falls behind") && !once(&[]).contains('\x1b'));
     let json: serde_json::Value = serde_json::from_str(&once(&["--json"])).unwrap();
     assert_eq!(json["tiers"][0]["kind"], "edge");
 }

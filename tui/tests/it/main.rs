@@ -12,6 +12,8 @@ mod demo;
 mod fixture;
 mod processes;
 mod refusals;
+#[cfg(feature = "demo")]
+mod scorecard;
 mod session;
 
 use std::process::{Command, Output, Stdio};

@@ -132,9 +132,18 @@ pub(super) struct Comparison {
     pub(super) failed: (f64, f64),
 }
 
+/// What visits are told apart by, besides their tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// What was asked for there.
+    Operation,
+    /// That, and what the request as a whole asked for: one statement may do different work for each route.
+    OperationAndRoute,
+}
+
 /// Compares some requests with others. `tier_of` says to which tier a party belongs.
-pub(super) fn compare(before: &Part<'_>, after: &Part<'_>, tier_of: &BTreeMap<PartyId, usize>) -> Comparison {
-    let mut pairs = Pairs::default();
+pub(super) fn compare(before: &Part<'_>, after: &Part<'_>, tier_of: &BTreeMap<PartyId, usize>, by: By) -> Comparison {
+    let mut pairs = Pairs { by_route: by == By::OperationAndRoute, ..Pairs::default() };
     let mut depth = vec![(0.0, 0.0); tier_of.values().max().map_or(0, |most| most + 1)];
     pairs.gather(before, tier_of, &mut depth, |pair| &mut pair.before);
     pairs.gather(after, tier_of, &mut depth, |pair| &mut pair.after);
@@ -154,10 +163,11 @@ pub(super) fn compare(before: &Part<'_>, after: &Part<'_>, tier_of: &BTreeMap<Pa
 }
 
 /// A key that both captures share.
-type Common = (Spot, OperationId, Option<Act>);
+type Common = (Spot, OperationId, Option<Act>, Option<(Place, OperationId)>);
 
 #[derive(Default)]
 struct Pairs {
+    by_route: bool,
     list: Vec<Pair>,
     by_key: HashMap<Common, usize, FixedState>,
 }
@@ -170,20 +180,27 @@ impl Pairs {
         depth: &mut [(f64, f64)],
         side: impl Fn(&mut Pair) -> &mut Seen,
     ) {
-        let places: Vec<usize> = part
+        let spots: Vec<Spot> = part
             .requests
             .keys
             .iter()
-            .map(|key| {
-                let spot = match key.place {
-                    Place::At(party) => Spot::At(tier_of[&party]),
-                    Place::Gap(from, to) => Spot::Gap(tier_of[&from], tier_of[&to]),
-                };
-                self.place((spot, key.operation, key.act))
+            .map(|key| match key.place {
+                Place::At(party) => Spot::At(tier_of[&party]),
+                Place::Gap(from, to) => Spot::Gap(tier_of[&from], tier_of[&to]),
             })
             .collect();
+        // Found once a key, or once a key and route, and then remembered.
+        let mut places: HashMap<(u32, u32), usize, FixedState> = HashMap::default();
         for visit in part.requests.visits.iter().filter(|visit| part.chosen[visit.request as usize]) {
-            let pair = &mut self.list[places[visit.key as usize]];
+            let root = part.requests.list[visit.request as usize].key;
+            let route = if self.by_route { root } else { 0 };
+            let place = *places.entry((visit.key, route)).or_insert_with(|| {
+                let key = part.requests.keys[visit.key as usize];
+                let asked = part.requests.keys[root as usize];
+                let of_route = self.by_route.then_some((asked.place, asked.operation));
+                self.place((spots[visit.key as usize], key.operation, key.act, of_route))
+            });
+            let pair = &mut self.list[place];
             if let Spot::At(tier) = pair.spot {
                 // A store stands one deeper than the service that calls it.
                 depth[tier].0 += f64::from(visit.depth) + f64::from(u8::from(pair.act.is_some()));
@@ -203,7 +220,7 @@ impl Pairs {
     fn place(&mut self, common: Common) -> usize {
         let list = &mut self.list;
         *self.by_key.entry(common).or_insert_with(|| {
-            let (spot, operation, act) = common;
+            let (spot, operation, act, _) = common;
             list.push(Pair {
                 spot,
                 operation,

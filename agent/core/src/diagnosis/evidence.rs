@@ -2,8 +2,8 @@
 
 use super::compare::{Pair, Spot};
 use super::cover::Covered;
-use super::report::TierRef;
 use super::signs::{Scene, Symptom, cache_misses, zone_gone};
+use crate::verdict::TierRef;
 
 /// Operations that are told of.
 const TOLD: usize = 3;

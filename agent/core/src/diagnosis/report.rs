@@ -4,9 +4,8 @@
 
 use serde::Serialize;
 
-use crate::engine::naming::TierName;
-use crate::phase::Phase;
-use crate::tier::TierKind;
+use crate::snapshot::StallView;
+use crate::verdict::{TierRef, Verdict};
 
 /// Version of the shape of [`Report`]: grows when a field changes its meaning or goes away.
 pub const REPORT_VERSION: u32 = 1;
@@ -22,6 +21,8 @@ pub struct Report {
     pub verdicts: Vec<Verdict>,
     /// The tiers, most time first.
     pub tiers: Vec<TierCharge>,
+    /// Stalls of the capture that was judged, in order of time.
+    pub stalls: Vec<StallView>,
     /// The requests that were judged.
     pub window: Stretch,
     /// The requests that they were compared with.
@@ -69,59 +70,6 @@ pub struct TraceCounts {
     pub orphans: u64,
     /// One trace in so many was looked at; the others were over the ceiling of memory.
     pub kept_one_in: u64,
-}
-
-/// A tier by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TierRef {
-    /// Kind and member, such as `app/checkout`.
-    pub id: String,
-    /// The kind.
-    pub kind: TierKind,
-    /// The member.
-    pub member: String,
-}
-
-impl From<&TierName> for TierRef {
-    fn from(name: &TierName) -> Self {
-        Self { id: format!("{}/{}", name.kind, name.member), kind: name.kind, member: name.member.clone() }
-    }
-}
-
-/// One named bottleneck.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
-    /// The tier at fault.
-    pub tier: TierRef,
-    /// The class of fault, or `None` when its signs are of no class.
-    pub class: Option<&'static str>,
-    /// What is wrong, in a few words.
-    pub title: String,
-    /// The phase it is the wall of, where the class has one.
-    pub phase: Option<Phase>,
-    /// How sure this is, 0 to 1.
-    pub confidence: f64,
-    /// Share of the excess, in time or failures, that the tier explains, 0 to 1; `None` where a signal alone speaks.
-    pub explained_share: Option<f64>,
-    /// Other tiers that may be it, best first.
-    pub alternatives: Vec<Alternative>,
-    /// When it began, milliseconds since the Unix epoch, as far as the capture shows.
-    pub onset: Option<u64>,
-    /// What was measured, most telling first.
-    pub evidence: Vec<String>,
-    /// What to do now.
-    pub remedy_now: Option<&'static str>,
-    /// What to do for good.
-    pub remedy_for_good: Option<&'static str>,
-}
-
-/// Another tier that may be at fault.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Alternative {
-    /// The tier.
-    pub tier: TierRef,
-    /// Share of the excess that it explains, 0 to 1.
-    pub explained_share: f64,
 }
 
 /// What requests spent in a tier.

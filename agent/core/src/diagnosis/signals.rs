@@ -11,6 +11,9 @@ const WAITING: f64 = 20.0;
 /// Messages this young are taken as they come, in seconds.
 const AGE_S: f64 = 8.0;
 
+/// A processor in use for this share of the time is busy.
+const BUSY: f64 = 0.6;
+
 /// How a signal went.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Course {
@@ -59,6 +62,14 @@ impl Signals {
     pub(super) fn pool_waits(&self, baseline: &Self) -> Option<f64> {
         let usual = baseline.most(SignalKind::PoolPending).unwrap_or_default();
         self.most(SignalKind::PoolPending).filter(|most| *most >= 1.0 && *most > 2.0 * usual)
+    }
+
+    /// Whether the processors of a tier are busy now, and were less so.
+    pub(super) fn busier(&self, baseline: &Self, tier: &str) -> bool {
+        let of =
+            |signals: &Self| signals.courses.get(&(SignalKind::CpuRatio, tier.to_owned())).map(|course| course.most);
+        let usual = of(baseline).unwrap_or_default();
+        of(self).is_some_and(|now| now >= BUSY && now >= 1.3 * usual)
     }
 
     /// The replica that is furthest behind, and by how many seconds, if it is more than usual.

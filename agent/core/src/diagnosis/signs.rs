@@ -13,14 +13,22 @@ use crate::traces::{Key, Place, Traces};
 /// Requests under which their number says nothing of the load: a capture may be a sample.
 const COUNTED: usize = 200;
 
+/// So many times the usual requests are a spike.
+const MORE: f64 = 1.8;
+
 /// What there is to look at.
 pub(super) struct Scene<'a> {
     pub(super) traces: &'a Traces,
     pub(super) tiers: &'a [TierName],
     pub(super) before: &'a Part<'a>,
     pub(super) after: &'a Part<'a>,
+    /// The requests that are in trouble, compared.
     pub(super) comparison: &'a Comparison,
+    /// All requests compared, so that what is well can be seen beside what is not.
+    pub(super) wide: &'a Comparison,
     pub(super) signals: (&'a Signals, &'a Signals),
+    /// Requests a second at the front, before and now, where they were counted.
+    pub(super) load: Option<(f64, f64)>,
 }
 
 /// What a tier was found to do.
@@ -35,7 +43,7 @@ pub(super) enum Symptom {
 /// The signs of a tier that was charged with time or failures.
 pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BTreeSet<Sign> {
     let tier = covered.tier;
-    let own: Vec<&Pair> = scene.comparison.pairs.iter().filter(|pair| pair.spot == Spot::At(tier)).collect();
+    let own: Vec<&Pair> = scene.wide.pairs.iter().filter(|pair| pair.spot == Spot::At(tier)).collect();
     let known: Vec<&Pair> =
         own.iter().copied().filter(|pair| pair.before.charged_ms.len().min(pair.after.charged_ms.len()) >= 3).collect();
     let slower = symptom == Symptom::Slower;
@@ -54,6 +62,7 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
         (Sign::WritesOnly, writes_only(&own, symptom)),
         (Sign::OneInstance, instances.one_is_worse()),
         (Sign::NewVersion, instances.only_new_versions(scene.traces)),
+        (Sign::CpuBusy, busy(scene, tier)),
         (Sign::NowAndThen, slower && now_and_then(&own)),
         (Sign::MoreRequests, more_requests(scene)),
         (Sign::CacheMisses, cache_misses(scene).is_some()),
@@ -70,9 +79,31 @@ fn writes_only(own: &[&Pair], symptom: Symptom) -> bool {
         Symptom::Failing => pair.failures > 0.0,
     };
     let of_act = |act: Act| own.iter().filter(move |pair| pair.act == Some(act) && pair.after.charged_ms.len() >= 3);
-    of_act(Act::Write).any(|pair| shifted(&pair))
-        && of_act(Act::Read).count() > 0
-        && !of_act(Act::Read).any(|pair| shifted(&pair))
+    let writes_shift = of_act(Act::Write).any(|pair| shifted(&pair));
+    if of_act(Act::Read).count() == 0 {
+        // Nobody reads there: some writes then wait long, and others not at all, as behind a lock.
+        return writes_shift && symptom == Symptom::Slower && some_as_ever(of_act(Act::Write));
+    }
+    writes_shift && !of_act(Act::Read).any(|pair| shifted(&pair))
+}
+
+/// Whether a part of the slower visits is as quick as half of them ever were.
+fn some_as_ever<'p>(slower: impl Iterator<Item = &'p &'p Pair>) -> bool {
+    let (mut quick, mut all) = (0, 0);
+    for pair in slower.filter(|pair| pair.slower) {
+        let mut before = pair.before.charged_ms.clone();
+        before.sort_unstable_by(f64::total_cmp);
+        let middle = before.get(before.len() / 2).copied().unwrap_or_default();
+        quick += pair.after.charged_ms.iter().filter(|took| **took <= middle * 1.1).count();
+        all += pair.after.charged_ms.len();
+    }
+    quick as f64 >= 0.08 * all as f64 && quick >= 1
+}
+
+/// Whether the tier's processors are busy, and busier than they were.
+fn busy(scene: &Scene<'_>, tier: usize) -> bool {
+    let id = format!("{}/{}", scene.tiers[tier].kind, scene.tiers[tier].member);
+    scene.signals.1.busier(scene.signals.0, &id)
 }
 
 /// Most visits are as fast as ever, some are much slower.
@@ -89,6 +120,9 @@ fn now_and_then(own: &[&Pair]) -> bool {
 
 /// Whether much more comes in, by the clock.
 fn more_requests(scene: &Scene<'_>) -> bool {
+    if let Some((before, after)) = scene.load {
+        return before > 0.0 && after >= MORE * before;
+    }
     let rate = |part: &Part<'_>| {
         let chosen = part.requests.list.iter().zip(&part.chosen).filter(|(_, chosen)| **chosen);
         let starts: Vec<u64> = chosen.map(|(request, _)| request.start.0).collect();
@@ -96,7 +130,7 @@ fn more_requests(scene: &Scene<'_>) -> bool {
         starts.len() as f64 / ((last - first) as f64 / 1e9).max(1.0)
     };
     let (before, after) = (scene.before, scene.after);
-    before.len() >= COUNTED && after.len() >= COUNTED && rate(after) >= 1.8 * rate(before)
+    before.len() >= COUNTED && after.len() >= COUNTED && rate(after) >= MORE * rate(before)
 }
 
 /// Store reads for each cache read, in requests that ask a cache, before and now, if they became more.

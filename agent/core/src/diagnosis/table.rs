@@ -31,6 +31,8 @@ pub enum Sign {
     OneInstance,
     /// Only instances of a version that the baseline does not have.
     NewVersion,
+    /// Its processors are busy, and were less so before.
+    CpuBusy,
     /// Few requests are much slower, most are not.
     NowAndThen,
     /// Several times the requests come in.
@@ -43,6 +45,10 @@ pub enum Sign {
     Lags,
     /// Messages in a queue grow in number or age.
     QueueGrows,
+    /// Memory rises steadily.
+    MemoryFills,
+    /// Several times the usual instances for no more than the usual requests.
+    IdleFleet,
     /// A zone that had requests has none.
     ZoneGone,
     /// One instance takes nearly all requests that several took.
@@ -114,6 +120,26 @@ pub const CLASSES: &[Class] = &[
         phase: Some(Phase::Spikes),
         now: "add instances of this tier; shed load at the balancer; serve stale",
         for_good: "Auto Scaling on requests per target, scheduled or predictive; CloudFront in front",
+    },
+    Class {
+        name: "memory-leak",
+        title: "its memory fills",
+        kinds: ANY,
+        signs: &[Sign::MemoryFills],
+        cause: None,
+        phase: Some(Phase::SingleBox),
+        now: "restart instances one by one before it is full; take a heap profile",
+        for_good: "alarm on time to full; limits; tiers on machines of their own",
+    },
+    Class {
+        name: "over-provisioned",
+        title: "far more instances than the load needs",
+        kinds: &[Web, App],
+        signs: &[Sign::IdleFleet],
+        cause: None,
+        phase: Some(Phase::Spikes),
+        now: "scale in, step by step, watching latency",
+        for_good: "target tracking with scale-in; schedules; smaller instances",
     },
     Class {
         name: "replica-lag",
@@ -274,6 +300,16 @@ pub const CLASSES: &[Class] = &[
         phase: Some(Phase::WebTier),
         now: "take the instance out; look at its garbage collection and memory",
         for_good: "outlier ejection; a tuned heap; hedged requests",
+    },
+    Class {
+        name: "app-cpu",
+        title: "its processors are busy, and requests wait for them",
+        kinds: &[Lb, Web, App, Worker],
+        signs: &[Sign::Slower, Sign::CpuBusy],
+        cause: None,
+        phase: Some(Phase::Spikes),
+        now: "add instances; look at what computes",
+        for_good: "Auto Scaling on CPU at 50 to 60 %; stateless instances",
     },
     Class {
         name: "network-delay",

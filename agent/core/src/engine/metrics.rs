@@ -319,7 +319,9 @@ fn add_level(
         | SignalKind::PoolPending
         | SignalKind::CpuRatio
         | SignalKind::MemoryBytes
-        | SignalKind::EvictionsPerSecond => *sum + value,
+        | SignalKind::EvictionsPerSecond
+        | SignalKind::WorkersBusy
+        | SignalKind::WorkersMax => *sum + value,
         SignalKind::CacheHitRatio
         | SignalKind::ReplicaLagSeconds
         | SignalKind::QueueOldestAgeSeconds

@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 
 use super::Engine;
 use super::members::{Facet, Identity, MemberId};
+use super::processes::ProcessId;
 use super::roles::store_kind;
 use super::routes::identity_of;
-use super::view::peer_name;
+use super::view::{address, peer_name};
 use crate::classify::Peer;
 use crate::tier::TierKind;
+use crate::verdict::TierRef;
 
 /// A side of a service, or somebody who is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +51,12 @@ pub struct TierName {
     pub member: String,
 }
 
+impl From<&TierName> for TierRef {
+    fn from(name: &TierName) -> Self {
+        Self { id: format!("{}/{}", name.kind, name.member), kind: name.kind, member: name.member.clone() }
+    }
+}
+
 impl Party {
     /// The peer as the engine tells peers apart: a queue or bucket is itself wherever it is reached.
     pub fn peer(peer: Peer) -> Self {
@@ -70,14 +78,40 @@ impl Party {
     }
 }
 
+/// The members whose kind is known, with how it was told.
+pub(super) type Known = Vec<(MemberId, TierKind, &'static str)>;
+
 impl Engine {
+    /// The members whose kind is known.
+    pub(super) fn known(&self) -> Known {
+        let all = self.members.all();
+        all.filter_map(|(id, member)| member.role.known.map(|(kind, reason)| (id, kind, reason))).collect()
+    }
+
+    /// The id of the row that a member is shown in; `None` while its kind is not known.
+    pub(super) fn tier_id(&self, id: MemberId, known: &Known) -> Option<String> {
+        let (kind, _) = self.members.get(id).role.known?;
+        Some(format!("{kind}/{}", self.group_name(id, kind, known)))
+    }
+
+    /// Where a peer is reached; empty for a service.
+    pub(super) fn peer_address(&self, id: MemberId) -> String {
+        match self.members.get(id).identity() {
+            Identity::Peer(peer) => address(peer),
+            _ => String::new(),
+        }
+    }
+
+    /// What a process is called: as an instance, or by its service.
+    pub(super) fn process_name(&self, id: ProcessId) -> String {
+        let process = self.processes.get(id);
+        let service = || self.processes.get_service(process.service).name.to_string();
+        process.resource.instance.as_deref().map_or_else(service, str::to_owned)
+    }
+
     /// The names of all members whose kind is known.
     pub fn tier_names(&self) -> BTreeMap<Party, TierName> {
-        let known: Vec<(MemberId, TierKind, &'static str)> = self
-            .members
-            .all()
-            .filter_map(|(id, member)| member.role.known.map(|(kind, reason)| (id, kind, reason)))
-            .collect();
+        let known = self.known();
         let named = known.iter().filter_map(|(id, kind, _)| {
             let party = self.party(*id)?;
             Some((party, TierName { kind: *kind, member: self.group_name(*id, *kind, &known) }))

@@ -61,6 +61,8 @@ pub(super) struct Route {
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     list: Vec<Route>,
+    /// What spans of each route do, in words.
+    operations: Vec<Box<str>>,
     by_fingerprint: HashMap<u64, u32, FixedState>,
 }
 
@@ -78,6 +80,11 @@ impl Routes {
         &self.list[index as usize]
     }
 
+    /// What spans of a route do, in words.
+    pub(super) fn operation(&self, index: u32) -> &str {
+        &self.operations[index as usize]
+    }
+
     /// Whether so many are remembered that the table should be emptied, with the ring that points into it.
     pub(super) fn is_full(&self, limits: &Limits) -> bool {
         self.list.len() >= limits.routes
@@ -89,29 +96,31 @@ impl Routes {
             return *index;
         }
         let scope = FixedState::default().hash_one(&shape.scope);
-        let plan = plan(shape, process, tables);
+        let subject = classify::subject(shape);
+        let operation = classify::operation(shape, &subject);
+        let plan = plan((shape, subject, &operation), process, tables);
         if let Plan::Call { edge: Some(edge), .. } = plan {
             tables.edges.get_mut(edge).seen_by(scope);
         }
         let route = Route { plan, kind: shape.kind, failed: classify::failed(shape), scope };
         let index = self.list.len() as u32;
         self.list.push(route);
+        self.operations.push(operation.into());
         self.by_fingerprint.insert(shape.fingerprint, index);
         index
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.list.capacity() * size_of::<Route>() + self.by_fingerprint.capacity() * 17
+        let words: usize = self.operations.iter().map(|words| words.len() + size_of::<Box<str>>()).sum();
+        words + self.list.capacity() * size_of::<Route>() + self.by_fingerprint.capacity() * 17
     }
 }
 
-fn plan(shape: &SpanShape, process: ProcessId, tables: &mut Tables<'_>) -> Plan {
-    let subject = classify::subject(shape);
-    let operation = classify::operation(shape, &subject);
+fn plan((shape, subject, operation): (&SpanShape, Subject, &str), process: ProcessId, tables: &mut Tables<'_>) -> Plan {
     match subject {
         Subject::Inside => Plan::Inside,
         Subject::Serve { store } => {
-            let target = tables.entry(process, Facet::Serves, &operation);
+            let target = tables.entry(process, Facet::Serves, operation);
             let evidence = &mut tables.members.get_mut(target.member).evidence;
             evidence.store = evidence.store.or(store);
             evidence.cache_status |= shape.cache_status.is_some();
@@ -119,7 +128,7 @@ fn plan(shape: &SpanShape, process: ProcessId, tables: &mut Tables<'_>) -> Plan 
             Plan::Entry { target, queue: None, edge: None, health_check: shape.health_check }
         }
         Subject::Process => {
-            let target = tables.entry(process, Facet::Processes, &operation);
+            let target = tables.entry(process, Facet::Processes, operation);
             let queue = tables.queue_of(shape);
             let edge =
                 queue.and_then(|queue| tables.edges.resolve(Caller::Queue(queue), target.member, tables.limits.edges));
@@ -131,7 +140,7 @@ fn plan(shape: &SpanShape, process: ProcessId, tables: &mut Tables<'_>) -> Plan 
         Subject::Call { peer, act } => {
             let class = peer.class;
             let member = tables.peer(peer);
-            let operation = tables.members.operation(member, &operation, tables.limits.operations);
+            let operation = tables.members.operation(member, operation, tables.limits.operations);
             let caller = Caller::Service(tables.processes.get(process).service);
             let edge = if act.counts() { tables.edges.resolve(caller, member, tables.limits.edges) } else { None };
             let said = shape.tier.as_deref().and_then(TierKind::from_name);

@@ -56,6 +56,8 @@ impl Engine {
         self.routes = Routes::default();
         self.ring = Ring::new(self.config.limits.recent_spans);
         self.looks.clear();
+        self.stalls.forget_indices();
+        self.kept.forget_indices();
         self.routes_forgotten += 1;
         let is_gone = |id: ProcessId| processes.contains(&id);
         self.metrics.forget(is_gone);

@@ -1,7 +1,9 @@
 //! Scenarios: what processes send, and what the snapshot then says.
 
 mod clients;
+mod kept;
 mod scenario;
+mod stalls;
 
 use super::*;
 use crate::observation::{AttributeValue, SpanKind, SpanShape};

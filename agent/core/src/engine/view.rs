@@ -15,11 +15,11 @@ mod signals;
 mod tier;
 
 pub(super) use pipeline::SpanRate;
-pub(super) use rows::peer_name;
+pub(super) use rows::{address, peer_name};
 
 use super::Engine;
 use super::members::{Member, MemberId};
-use crate::snapshot::{IngestCounts, SNAPSHOT_VERSION, Snapshot, Window};
+use crate::snapshot::{CapacityView, DiagnosisView, IngestCounts, SNAPSHOT_VERSION, Snapshot, Window};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 
 /// Seconds after which a member without any news is left out.
@@ -55,6 +55,10 @@ impl Engine {
             edges,
             signals,
             warnings: Vec::new(),
+            diagnosis: DiagnosisView::default(),
+            capacity: CapacityView::default(),
+            stalls: self.stall_views(),
+            traces: self.kept.views(),
             pipeline: self.pipeline_view(ingest),
         }
     }
@@ -66,7 +70,7 @@ impl Engine {
     }
 
     /// Until when all of a member's spans have had time to arrive.
-    fn settled(&self, member: &Member) -> UnixNanos {
+    pub(super) fn settled(&self, member: &Member) -> UnixNanos {
         let delay_nanos = (member.delay.seconds().unwrap_or_default() * 1e9) as u64;
         self.now.minus_nanos(delay_nanos.min(self.config.time.lateness_s * NANOS_PER_SECOND))
     }

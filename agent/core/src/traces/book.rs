@@ -59,6 +59,11 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// It takes messages, which somebody else sent and does not wait for.
+    pub(super) fn takes_messages(&self) -> bool {
+        self.what == What::Process
+    }
+
     /// The sender, on one of its sides.
     pub(super) fn side(&self, side: Side) -> PartyId {
         self.sides[side as usize]
@@ -128,6 +133,10 @@ impl Book {
         self.processes.push((process, sides));
         self.by_resource.insert(resource.fingerprint, index);
         index
+    }
+
+    pub(super) fn shape_count(&self) -> usize {
+        self.shapes.len()
     }
 
     pub(super) fn get(&self, id: ShapeId) -> &Shape {

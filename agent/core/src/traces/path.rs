@@ -1,9 +1,6 @@
 //! The critical path of a trace, and whom each part of it is charged to.
 //!
-//! From the root's end backwards: the time after the last child's end is the span's own; then that
-//! child is walked in the same way, and the span goes on from the child's start (CRISP, ATC'22; the
-//! same as in Jaeger's screen). A child that overlaps with one that was walked counts up to where that
-//! one began. So the charges of a request sum to its duration, whatever its spans' clocks say.
+//! The path is walked in `walk`; the charges of a request sum to its duration.
 //!
 //! A span's own time is charged to the visit that it belongs to:
 //! 1. a request taken, or a root, is a visit to its service; work inside the process belongs to it;
@@ -16,6 +13,7 @@ use hashbrown::HashMap;
 
 use super::book::{Book, OperationId, PartyId, Shape, What};
 use super::tree::{self, Answers, NONE, Tree};
+use super::walk::{Family, Walk};
 use super::{Flow, Kept, Key, Place, Request, Requests, Visit};
 use crate::classify::{Act, PeerClass};
 use crate::engine::naming::Side;
@@ -32,8 +30,7 @@ pub(super) struct Charging<'b> {
     about: Vec<About>,
     /// The spans of the request at hand, parents first.
     order: Vec<u32>,
-    /// Parts of the critical path still to be walked: a span and an interval by its own clock.
-    open: Vec<(u32, u64, u64)>,
+    walk: Walk,
 }
 
 /// What is known of a span.
@@ -74,7 +71,7 @@ impl<'b> Charging<'b> {
             tree: Tree::default(),
             about: Vec::new(),
             order: Vec::new(),
-            open: Vec::new(),
+            walk: Walk::default(),
         }
     }
 
@@ -106,7 +103,8 @@ impl<'b> Charging<'b> {
     fn begins(&self, spans: &[Kept], span: u32) -> Option<(Flow, Side)> {
         let shape = self.shape(spans, span);
         let parent = self.tree.parent[span as usize];
-        let is_root = !spans[span as usize].parent.is_some();
+        // Who sent a message may have been put together long ago, or never came.
+        let is_root = !spans[span as usize].parent.is_some() || (parent == NONE && shape.takes_messages());
         let is_handed_over =
             parent != NONE && tree::is_remote(shape, self.shape(spans, parent)) && self.hands_over(spans, span, parent);
         if !is_root && !is_handed_over {
@@ -286,42 +284,36 @@ impl<'b> Charging<'b> {
 
     /// Walks the critical path from the root's end.
     fn walk(&mut self, spans: &[Kept], root: u32) {
-        let kept = &spans[root as usize];
-        self.open.clear();
-        self.open.push((root, kept.start.0, kept.end.0));
-        let mut children: Vec<(u64, u64, u32, u64)> = Vec::new();
-        while let Some((span, from, to)) = self.open.pop() {
-            children.clear();
-            let is_own = |child: &&u32| **child != root && self.about[**child as usize].root == root;
-            let own = self.tree.children(span).iter().filter(is_own);
-            children.extend(own.map(|&child| self.fit(spans, child, span)));
-            children.sort_unstable_by(|one, other| other.cmp(one));
-            let (mut own, mut upto) = (0, to);
-            for &(ended, started, child, moved) in &children {
-                let (ended, started) = (ended.min(upto), started.max(from));
-                if ended <= started {
-                    continue;
-                }
-                own += upto - ended;
-                upto = started;
-                self.open.push((child, started.wrapping_sub(moved), ended.wrapping_sub(moved)));
-            }
-            own += upto - from;
-            self.done.visits[self.about[span as usize].visit as usize].nanos += own;
-        }
+        let Self { book, tree, about, done, walk, .. } = self;
+        let waited = Waited { spans, book, tree, about, root };
+        walk.pieces(&waited, root, |piece| {
+            done.visits[about[piece.span as usize].visit as usize].nanos += piece.to - piece.from;
+        });
+    }
+}
+
+/// The spans of the request at hand.
+struct Waited<'a> {
+    spans: &'a [Kept],
+    book: &'a Book,
+    tree: &'a Tree,
+    about: &'a [About],
+    root: u32,
+}
+
+impl Family for Waited<'_> {
+    fn interval(&self, span: u32) -> (u64, u64) {
+        let kept = &self.spans[span as usize];
+        (kept.start.0, kept.end.0)
     }
 
-    /// A child's end and start by its parent's clock, and by how much it was moved for that.
-    ///
-    /// One of another process that does not fit is put into the middle: only its duration is known.
-    fn fit(&self, spans: &[Kept], child: u32, parent: u32) -> (u64, u64, u32, u64) {
-        let (own, outer) = (&spans[child as usize], &spans[parent as usize]);
-        let fits = outer.start <= own.start && own.end <= outer.end;
-        if fits || !tree::is_remote(self.shape(spans, child), self.shape(spans, parent)) {
-            return (own.end.0, own.start.0, child, 0);
-        }
-        let spare = tree::nanos(outer).saturating_sub(tree::nanos(own));
-        let start = outer.start.0 + spare / 2;
-        (start + tree::nanos(own), start, child, start.wrapping_sub(own.start.0))
+    fn children(&self, span: u32) -> impl Iterator<Item = u32> {
+        let is_own = |child: &u32| *child != self.root && self.about[*child as usize].root == self.root;
+        self.tree.children(span).iter().copied().filter(is_own)
+    }
+
+    fn is_remote(&self, child: u32, parent: u32) -> bool {
+        let shape = |span: u32| self.book.get(self.spans[span as usize].shape);
+        tree::is_remote(shape(child), shape(parent))
     }
 }

@@ -38,6 +38,9 @@ pub(super) fn find(rule: &Rule, snapshot: &Snapshot, usual: &Usual) -> Vec<(Stri
         .collect()
 }
 
+/// Seconds that the figures of a snapshot cover, unless told otherwise.
+const FIGURES_COVER_S: f64 = 10.0;
+
 fn judge_signal(rule: &Rule, tier: &TierView, signal: &SignalView, usual: &Usual) -> Option<(String, Finding)> {
     let value = signal.value?;
     let slope = signal.slope_per_second.unwrap_or_default();
@@ -50,7 +53,9 @@ fn judge_signal(rule: &Rule, tier: &TierView, signal: &SignalView, usual: &Usual
         Watch::Falling { signal: kind, by, critical, at_least_per_second } => {
             let usual = usual.level(&tier.id, Figure::Signal(kind))?;
             let fall = usual - value;
-            let bad = fall >= by && rate >= at_least_per_second;
+            // Of few reads the share that hits swings by chance.
+            let chance = 4.0 * (usual * (1.0 - usual) / (rate * FIGURES_COVER_S).max(1.0)).sqrt();
+            let bad = fall >= by.max(chance) && rate >= at_least_per_second;
             let text = format!("{} of reads are hits, usually {}", percent(value), percent(usual));
             (bad, fall >= by / 2.0, fall >= critical, vec![text])
         }

@@ -1,7 +1,7 @@
 //! Scenarios: a second at a time, what the snapshot says and which warnings are open.
 
 use super::*;
-use crate::snapshot::{EdgeView, InstanceView, SignalKind, SignalView, TierView, TrendView};
+use crate::snapshot::{EdgeView, InstanceView, SignalKind, SignalView, TierView};
 use crate::tier::TierKind;
 
 /// A system of plain figures, whose seconds are played one by one.
@@ -66,10 +66,6 @@ fn tier(kind: TierKind) -> TierView {
         ..InstanceView::default()
     };
     TierView {
-        id: format!("{kind}/x"),
-        kind,
-        member: "x".into(),
-        kind_reason: String::new(),
         requests_per_second: Some(50.0),
         error_ratio: Some(0.0),
         p50_ms: Some(5.0),
@@ -77,18 +73,9 @@ fn tier(kind: TierKind) -> TierView {
         p95_ms: Some(20.0),
         p99_ms: Some(30.0),
         max_ms: Some(40.0),
-        quantile_error: 0.011,
-        figures_from: crate::snapshot::FiguresFrom::OwnSpans,
-        sampled_ratio: None,
-        sampling_unknown: false,
-        in_flight: None,
         instances: vec![instance("one", "a"), instance("two", "b")],
         zones: vec!["a".into(), "b".into()],
-        operations: Vec::new(),
-        distribution: Vec::new(),
-        trend: TrendView::default(),
-        state: TierState::Fine,
-        silent_for_s: None,
+        ..TierView::named(kind, "x")
     }
 }
 

@@ -1,7 +1,7 @@
 //! The named values: one list each, checked by the compiler from both sides.
 
 use tiertop_core::phase::Phase;
-use tiertop_core::snapshot::{FiguresFrom, Severity, SignalKind, TierState};
+use tiertop_core::snapshot::{DiagnosisState, FiguresFrom, KeptFor, Severity, SignalKind, TierState};
 use tiertop_core::tier::TierKind;
 
 use crate::feed::wire;
@@ -58,9 +58,20 @@ both_ways!(
         CpuRatio,
         MemoryBytes,
         EvictionsPerSecond,
+        WorkersBusy,
+        WorkersMax,
     ]
 );
 
 both_ways!(Severity, severity_to_wire, severity_from_wire, [Warning, Critical]);
 
 both_ways!(Phase, phase_to_wire, phase_from_wire, [SingleBox, WebTier, DatabaseReads, Spikes, Writes, Regions]);
+
+both_ways!(
+    DiagnosisState,
+    diagnosis_state_to_wire,
+    diagnosis_state_from_wire,
+    [Learning, TooFew, Healthy, Unexplained, Named]
+);
+
+both_ways!(KeptFor, kept_for_to_wire, kept_for_from_wire, [Slowest, Failed, Stalled, Sample]);

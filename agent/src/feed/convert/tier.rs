@@ -8,7 +8,7 @@ use super::enums::{
     figures_from_from_wire, figures_from_to_wire, tier_kind_from_wire, tier_kind_to_wire, tier_state_from_wire,
     tier_state_to_wire,
 };
-use super::{trend_from_wire, trend_to_wire};
+use super::{listed, trend_from_wire, trend_to_wire};
 use crate::feed::{Detail, wire};
 
 pub(super) fn to_wire(view: &TierView, detail: Detail) -> wire::Tier {
@@ -119,14 +119,6 @@ pub(super) fn from_wire(view: wire::Tier) -> Result<TierView, String> {
         state: tier_state_from_wire(state).unwrap_or(TierState::Warning),
         silent_for_s,
     })
-}
-
-/// A list that an overview leaves out.
-fn listed<T, W>(items: &[T], detail: Detail, convert: fn(&T) -> W) -> Vec<W> {
-    match detail {
-        Detail::Overview => Vec::new(),
-        Detail::Full => items.iter().map(convert).collect(),
-    }
 }
 
 pub(super) fn edge_to_wire(view: &EdgeView) -> wire::Edge {

@@ -48,6 +48,18 @@ pub struct Snapshot {
     /// What arrived and what became of it.
     #[prost(message, optional, tag = "10")]
     pub pipeline: ::core::option::Option<Pipeline>,
+    /// Incidents with their verdicts.
+    #[prost(message, optional, tag = "11")]
+    pub diagnosis: ::core::option::Option<Diagnosis>,
+    /// The phase, and how far the next wall is.
+    #[prost(message, optional, tag = "12")]
+    pub capacity: ::core::option::Option<Capacity>,
+    /// Those that last first, then the newest first.
+    #[prost(message, repeated, tag = "13")]
+    pub stalls: ::prost::alloc::vec::Vec<Stall>,
+    /// Requests that were kept, slowest first. Left out of an overview.
+    #[prost(message, repeated, tag = "14")]
+    pub traces: ::prost::alloc::vec::Vec<Trace>,
 }
 /// The seconds from `from_unix_s` up to and including `to_unix_s`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -416,13 +428,365 @@ pub struct Source {
     #[prost(bool, tag = "8")]
     pub silent: bool,
 }
+/// What is known of bottlenecks.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Diagnosis {
+    #[prost(enumeration = "DiagnosisState", tag = "1")]
+    pub state: i32,
+    /// The same in a line, such as "too few traces: 12 in 10 s".
+    #[prost(string, tag = "2")]
+    pub summary: ::prost::alloc::string::String,
+    /// Whole traces that were looked at in the last seconds.
+    #[prost(uint64, tag = "3")]
+    pub traces: u64,
+    /// Open ones, the gravest first, then those that ended, the newest first.
+    #[prost(message, repeated, tag = "4")]
+    pub incidents: ::prost::alloc::vec::Vec<Incident>,
+}
+/// A time in which requests took longer or failed, or a signal went bad, with its one cause.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Incident {
+    /// Its number, in the order of opening.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// When it began, as far as telemetry shows.
+    #[prost(uint64, tag = "2")]
+    pub onset_unix_ms: u64,
+    /// When it was noticed.
+    #[prost(uint64, tag = "3")]
+    pub opened_unix_ms: u64,
+    /// When it was worst.
+    #[prost(uint64, tag = "4")]
+    pub peak_unix_ms: u64,
+    /// When it ended, if it did.
+    #[prost(uint64, optional, tag = "5")]
+    pub ended_unix_ms: ::core::option::Option<u64>,
+    /// What the average request usually takes.
+    #[prost(double, optional, tag = "6")]
+    pub usual_ms: ::core::option::Option<f64>,
+    /// By how much requests take longer now.
+    #[prost(double, optional, tag = "7")]
+    pub excess_ms: ::core::option::Option<f64>,
+    /// By how much they took longer at the peak.
+    #[prost(double, optional, tag = "8")]
+    pub peak_excess_ms: ::core::option::Option<f64>,
+    /// Share of requests that fail, 0 to 1.
+    #[prost(double, optional, tag = "9")]
+    pub failed_ratio: ::core::option::Option<f64>,
+    /// The bottleneck, where a tier explains enough.
+    #[prost(message, optional, tag = "10")]
+    pub verdict: ::core::option::Option<Verdict>,
+    /// Why there is no verdict, in words.
+    #[prost(string, tag = "11")]
+    pub unexplained: ::prost::alloc::string::String,
+    /// How often the verdict named another tier or class than before.
+    #[prost(uint64, tag = "12")]
+    pub changes: u64,
+    /// `Tier.id` of the tiers that are slow or fail because of it.
+    #[prost(string, repeated, tag = "13")]
+    pub victims: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Versions that appeared shortly before the onset, such as "app/content-app 1.4.2".
+    #[prost(string, repeated, tag = "14")]
+    pub new_versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A tier by name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TierRef {
+    /// `Tier.id`.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(enumeration = "TierKind", tag = "2")]
+    pub kind: i32,
+    #[prost(string, tag = "3")]
+    pub member: ::prost::alloc::string::String,
+}
+/// One named bottleneck.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Verdict {
+    /// The tier at fault.
+    #[prost(message, optional, tag = "1")]
+    pub tier: ::core::option::Option<TierRef>,
+    /// The class of fault, such as "replica-lag", where the signs are of one.
+    #[prost(string, optional, tag = "2")]
+    pub class: ::core::option::Option<::prost::alloc::string::String>,
+    /// What is wrong, in a few words.
+    #[prost(string, tag = "3")]
+    pub title: ::prost::alloc::string::String,
+    /// The phase it is the wall of; unspecified where there is none.
+    #[prost(enumeration = "Phase", tag = "4")]
+    pub phase: i32,
+    /// How sure this is, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub confidence: f64,
+    /// Share of the excess that the tier explains, 0 to 1.
+    #[prost(double, optional, tag = "6")]
+    pub explained_share: ::core::option::Option<f64>,
+    /// Other tiers that may be it, best first.
+    #[prost(message, repeated, tag = "7")]
+    pub alternatives: ::prost::alloc::vec::Vec<Alternative>,
+    /// When it began, as far as telemetry shows.
+    #[prost(uint64, optional, tag = "8")]
+    pub onset_unix_ms: ::core::option::Option<u64>,
+    /// What was measured, most telling first.
+    #[prost(string, repeated, tag = "9")]
+    pub evidence: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What to do now.
+    #[prost(string, optional, tag = "10")]
+    pub remedy_now: ::core::option::Option<::prost::alloc::string::String>,
+    /// What to do for good.
+    #[prost(string, optional, tag = "11")]
+    pub remedy_for_good: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Another tier that may be at fault.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Alternative {
+    #[prost(message, optional, tag = "1")]
+    pub tier: ::core::option::Option<TierRef>,
+    /// Share of the excess that it explains, 0 to 1.
+    #[prost(double, tag = "2")]
+    pub explained_share: f64,
+}
+/// The system on the ladder of phases.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Capacity {
+    /// Unspecified while too little was seen.
+    #[prost(enumeration = "Phase", tag = "1")]
+    pub phase: i32,
+    /// Why, in a line.
+    #[prost(string, tag = "2")]
+    pub because: ::prost::alloc::string::String,
+    /// The wall that comes next, if one can be told.
+    #[prost(message, optional, tag = "3")]
+    pub next_wall: ::core::option::Option<Wall>,
+    /// The questions of each phase, with their answers.
+    #[prost(message, repeated, tag = "4")]
+    pub checklist: ::prost::alloc::vec::Vec<Check>,
+    /// How busy each tier is, busiest first, unknown ones last.
+    #[prost(message, repeated, tag = "5")]
+    pub headroom: ::prost::alloc::vec::Vec<Headroom>,
+    /// Requests a second at the front.
+    #[prost(double, optional, tag = "6")]
+    pub requests_per_second: ::core::option::Option<f64>,
+    /// How many users those are worth.
+    #[prost(double, optional, tag = "7")]
+    pub users_worth: ::core::option::Option<f64>,
+    /// How throughput scales, where load went through enough levels to tell.
+    #[prost(message, optional, tag = "8")]
+    pub scalability: ::core::option::Option<Scalability>,
+}
+/// What the system meets next when load grows.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Wall {
+    /// The phase whose wall it is.
+    #[prost(enumeration = "Phase", tag = "1")]
+    pub phase: i32,
+    /// `Tier.id` of the tier that saturates first, or empty.
+    #[prost(string, tag = "2")]
+    pub tier: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub because: ::prost::alloc::string::String,
+    /// Requests a second at the front at which it comes, where that can be told.
+    #[prost(double, optional, tag = "4")]
+    pub at_requests_per_second: ::core::option::Option<f64>,
+}
+/// A question about the system.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Check {
+    /// The phase that asks.
+    #[prost(enumeration = "Phase", tag = "1")]
+    pub phase: i32,
+    /// Answered by yes where all is well.
+    #[prost(string, tag = "2")]
+    pub question: ::prost::alloc::string::String,
+    /// Not set is unknown.
+    #[prost(bool, optional, tag = "3")]
+    pub answer: ::core::option::Option<bool>,
+    /// What the answer was told from, or what would have to be sent to tell.
+    #[prost(string, tag = "4")]
+    pub evidence: ::prost::alloc::string::String,
+}
+/// How busy a tier is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Headroom {
+    /// `Tier.id`.
+    #[prost(string, tag = "1")]
+    pub tier: ::prost::alloc::string::String,
+    /// Busy over what there is, 0 to 1.
+    #[prost(double, optional, tag = "2")]
+    pub utilisation_ratio: ::core::option::Option<f64>,
+    /// What that was told from, such as "CPU of 3 instances".
+    #[prost(string, tag = "3")]
+    pub source: ::prost::alloc::string::String,
+    /// Requests a second at the front at which it is full.
+    #[prost(double, optional, tag = "4")]
+    pub full_at_requests_per_second: ::core::option::Option<f64>,
+}
+/// The Universal Scalability Law, fitted.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Scalability {
+    /// Levels of load that the fit rests on.
+    #[prost(uint64, tag = "1")]
+    pub levels: u64,
+    /// Requests a second for each one in flight, without any contention.
+    #[prost(double, tag = "2")]
+    pub per_one: f64,
+    #[prost(double, tag = "3")]
+    pub contention: f64,
+    #[prost(double, tag = "4")]
+    pub coherency: f64,
+    /// Requests in flight beyond which throughput falls, if it does.
+    #[prost(double, optional, tag = "5")]
+    pub peak_in_flight: ::core::option::Option<f64>,
+    /// The most requests a second, if there is such a peak.
+    #[prost(double, optional, tag = "6")]
+    pub peak_requests_per_second: ::core::option::Option<f64>,
+}
+/// An interval in which the front completed hardly anything while requests waited, or one instance stood still.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stall {
+    /// When completions stopped.
+    #[prost(uint64, tag = "1")]
+    pub start_unix_ms: u64,
+    /// How long it lasted, or lasts up to now.
+    #[prost(uint64, tag = "2")]
+    pub length_ms: u64,
+    /// It still lasts.
+    #[prost(bool, tag = "3")]
+    pub ongoing: bool,
+    /// In a line.
+    #[prost(string, tag = "4")]
+    pub summary: ::prost::alloc::string::String,
+    /// `Tier.id` of the tier in which the requests stood, once known.
+    #[prost(string, optional, tag = "5")]
+    pub tier: ::core::option::Option<::prost::alloc::string::String>,
+    /// The one instance that stood, where only one did.
+    #[prost(string, optional, tag = "6")]
+    pub instance: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where requests stood between two tiers.
+    #[prost(message, optional, tag = "7")]
+    pub edge: ::core::option::Option<StalledEdge>,
+    /// Requests that stood in it.
+    #[prost(uint64, tag = "8")]
+    pub requests: u64,
+    /// The first thing that moved again.
+    #[prost(string, optional, tag = "9")]
+    pub first_moved: ::core::option::Option<::prost::alloc::string::String>,
+    /// `Trace.id` of traces that stood in it.
+    #[prost(string, repeated, tag = "10")]
+    pub traces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The way from one tier to another.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StalledEdge {
+    /// `Tier.id` of the caller.
+    #[prost(string, tag = "1")]
+    pub from: ::prost::alloc::string::String,
+    /// `Tier.id` of the callee.
+    #[prost(string, tag = "2")]
+    pub to: ::prost::alloc::string::String,
+}
+/// One request, with its spans.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Trace {
+    /// 32 hex digits.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// `Tier.id` of the tier that its root belongs to.
+    #[prost(string, tag = "2")]
+    pub tier: ::prost::alloc::string::String,
+    /// What was asked for.
+    #[prost(string, tag = "3")]
+    pub operation: ::prost::alloc::string::String,
+    /// When it started.
+    #[prost(uint64, tag = "4")]
+    pub start_unix_ms: u64,
+    /// How long it took.
+    #[prost(double, tag = "5")]
+    pub duration_ms: f64,
+    /// It failed.
+    #[prost(bool, tag = "6")]
+    pub failed: bool,
+    #[prost(enumeration = "KeptFor", tag = "7")]
+    pub kept_for: i32,
+    /// Spans are missing from it.
+    #[prost(bool, tag = "8")]
+    pub incomplete: bool,
+    /// Parents before children, in order of their start.
+    #[prost(message, repeated, tag = "9")]
+    pub spans: ::prost::alloc::vec::Vec<TraceSpan>,
+    /// Spans over the limit, which are left out.
+    #[prost(uint64, tag = "10")]
+    pub spans_left_out: u64,
+    /// Where its time went on the critical path, most first.
+    #[prost(message, repeated, tag = "11")]
+    pub charges: ::prost::alloc::vec::Vec<Charge>,
+}
+/// Time of a trace that one tier, or the way to it, took.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Charge {
+    /// `Tier.id`.
+    #[prost(string, tag = "1")]
+    pub tier: ::prost::alloc::string::String,
+    /// Between its caller and it, rather than in it.
+    #[prost(bool, tag = "2")]
+    pub gap: bool,
+    /// Milliseconds of the critical path.
+    #[prost(double, tag = "3")]
+    pub charged_ms: f64,
+}
+/// One span of a trace.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TraceSpan {
+    /// Place of its parent in the list; not set for a root, or when the parent is missing.
+    #[prost(uint32, optional, tag = "1")]
+    pub parent: ::core::option::Option<u32>,
+    /// How deep it stands.
+    #[prost(uint32, tag = "2")]
+    pub depth: u32,
+    /// What it did.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// `Tier.id` of the tier that it belongs to, or that it calls.
+    #[prost(string, tag = "4")]
+    pub tier: ::prost::alloc::string::String,
+    /// The instance that sent it.
+    #[prost(string, tag = "5")]
+    pub instance: ::prost::alloc::string::String,
+    /// From the trace's start to its own, as drawn.
+    #[prost(double, tag = "6")]
+    pub start_ms: f64,
+    /// How long it took.
+    #[prost(double, tag = "7")]
+    pub duration_ms: f64,
+    /// It failed.
+    #[prost(bool, tag = "8")]
+    pub failed: bool,
+    /// A call: what its children do not cover is waiting.
+    #[prost(bool, tag = "9")]
+    pub call: bool,
+    /// By how much it was moved, because its clock differs from its parent's.
+    #[prost(double, optional, tag = "10")]
+    pub moved_ms: ::core::option::Option<f64>,
+    /// Its part of the critical path.
+    #[prost(message, repeated, tag = "11")]
+    pub critical: ::prost::alloc::vec::Vec<Stretch>,
+}
+/// A part of a trace's time, from the trace's start.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Stretch {
+    #[prost(double, tag = "1")]
+    pub from_ms: f64,
+    #[prost(double, tag = "2")]
+    pub to_ms: f64,
+}
 /// How much of each tier is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Detail {
     /// As DETAIL_FULL.
     Unspecified = 0,
-    /// Without operations, instances and distributions.
+    /// Without operations, instances, distributions and traces.
     Overview = 1,
     /// Everything.
     Full = 2,
@@ -630,6 +994,10 @@ pub enum SignalKind {
     MemoryBytes = 11,
     /// Keys thrown out a second to make room.
     EvictionsPerSecond = 12,
+    /// Requests that a service works for now, of those it can at once.
+    WorkersBusy = 13,
+    /// Requests that a service works for at once, at most.
+    WorkersMax = 14,
 }
 impl SignalKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -651,6 +1019,8 @@ impl SignalKind {
             Self::CpuRatio => "SIGNAL_KIND_CPU_RATIO",
             Self::MemoryBytes => "SIGNAL_KIND_MEMORY_BYTES",
             Self::EvictionsPerSecond => "SIGNAL_KIND_EVICTIONS_PER_SECOND",
+            Self::WorkersBusy => "SIGNAL_KIND_WORKERS_BUSY",
+            Self::WorkersMax => "SIGNAL_KIND_WORKERS_MAX",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -669,6 +1039,8 @@ impl SignalKind {
             "SIGNAL_KIND_CPU_RATIO" => Some(Self::CpuRatio),
             "SIGNAL_KIND_MEMORY_BYTES" => Some(Self::MemoryBytes),
             "SIGNAL_KIND_EVICTIONS_PER_SECOND" => Some(Self::EvictionsPerSecond),
+            "SIGNAL_KIND_WORKERS_BUSY" => Some(Self::WorkersBusy),
+            "SIGNAL_KIND_WORKERS_MAX" => Some(Self::WorkersMax),
             _ => None,
         }
     }
@@ -750,6 +1122,90 @@ impl Phase {
             "PHASE_SPIKES" => Some(Self::Spikes),
             "PHASE_WRITES" => Some(Self::Writes),
             "PHASE_REGIONS" => Some(Self::Regions),
+            _ => None,
+        }
+    }
+}
+/// How far the diagnosis is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DiagnosisState {
+    Unspecified = 0,
+    /// What is usual is not known yet.
+    Learning = 1,
+    /// Too few requests came lately to say anything.
+    TooFew = 2,
+    /// Nothing is wrong.
+    Healthy = 3,
+    /// Something is wrong, and no tier explains enough of it.
+    Unexplained = 4,
+    /// A bottleneck is named.
+    Named = 5,
+}
+impl DiagnosisState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DIAGNOSIS_STATE_UNSPECIFIED",
+            Self::Learning => "DIAGNOSIS_STATE_LEARNING",
+            Self::TooFew => "DIAGNOSIS_STATE_TOO_FEW",
+            Self::Healthy => "DIAGNOSIS_STATE_HEALTHY",
+            Self::Unexplained => "DIAGNOSIS_STATE_UNEXPLAINED",
+            Self::Named => "DIAGNOSIS_STATE_NAMED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DIAGNOSIS_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DIAGNOSIS_STATE_LEARNING" => Some(Self::Learning),
+            "DIAGNOSIS_STATE_TOO_FEW" => Some(Self::TooFew),
+            "DIAGNOSIS_STATE_HEALTHY" => Some(Self::Healthy),
+            "DIAGNOSIS_STATE_UNEXPLAINED" => Some(Self::Unexplained),
+            "DIAGNOSIS_STATE_NAMED" => Some(Self::Named),
+            _ => None,
+        }
+    }
+}
+/// Why a trace was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum KeptFor {
+    Unspecified = 0,
+    /// It is among the slowest of its operation.
+    Slowest = 1,
+    /// It failed.
+    Failed = 2,
+    /// It stood in a stall.
+    Stalled = 3,
+    /// It is one of a uniform sample of its operation.
+    Sample = 4,
+}
+impl KeptFor {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "KEPT_FOR_UNSPECIFIED",
+            Self::Slowest => "KEPT_FOR_SLOWEST",
+            Self::Failed => "KEPT_FOR_FAILED",
+            Self::Stalled => "KEPT_FOR_STALLED",
+            Self::Sample => "KEPT_FOR_SAMPLE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "KEPT_FOR_UNSPECIFIED" => Some(Self::Unspecified),
+            "KEPT_FOR_SLOWEST" => Some(Self::Slowest),
+            "KEPT_FOR_FAILED" => Some(Self::Failed),
+            "KEPT_FOR_STALLED" => Some(Self::Stalled),
+            "KEPT_FOR_SAMPLE" => Some(Self::Sample),
             _ => None,
         }
     }

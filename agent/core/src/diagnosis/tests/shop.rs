@@ -18,32 +18,32 @@ use crate::traces::{Capture, Traces};
 
 /// How the shop works: milliseconds, and shares from 0 to 1.
 #[derive(Clone)]
-pub(super) struct Shop {
+pub(in crate::diagnosis) struct Shop {
     /// Between the gateway's call and the application's work.
-    pub(super) gap_ms: f64,
+    pub(in crate::diagnosis) gap_ms: f64,
     /// Own work of the application's two instances.
-    pub(super) app_ms: [f64; 2],
+    pub(in crate::diagnosis) app_ms: [f64; 2],
     /// One in so many requests of the second instance stands still for 400 ms; 0 for none.
-    pub(super) stall_one_in: u64,
+    pub(in crate::diagnosis) stall_one_in: u64,
     /// Version of the second instance.
-    pub(super) version: &'static str,
+    pub(in crate::diagnosis) version: &'static str,
     /// Share of requests that the second instance takes.
-    pub(super) second_share: f64,
-    pub(super) cache_ms: f64,
-    pub(super) miss_share: f64,
-    pub(super) replica_ms: f64,
-    pub(super) primary_read_ms: f64,
-    pub(super) insert_ms: f64,
-    pub(super) update_ms: f64,
-    pub(super) object_ms: f64,
-    pub(super) nosql_ms: f64,
-    pub(super) payment_ms: f64,
-    pub(super) worker_ms: f64,
+    pub(in crate::diagnosis) second_share: f64,
+    pub(in crate::diagnosis) cache_ms: f64,
+    pub(in crate::diagnosis) miss_share: f64,
+    pub(in crate::diagnosis) replica_ms: f64,
+    pub(in crate::diagnosis) primary_read_ms: f64,
+    pub(in crate::diagnosis) insert_ms: f64,
+    pub(in crate::diagnosis) update_ms: f64,
+    pub(in crate::diagnosis) object_ms: f64,
+    pub(in crate::diagnosis) nosql_ms: f64,
+    pub(in crate::diagnosis) payment_ms: f64,
+    pub(in crate::diagnosis) worker_ms: f64,
     /// Share of calls to this tier that fail.
-    pub(super) failing: Option<(TierKind, f64)>,
+    pub(in crate::diagnosis) failing: Option<(TierKind, f64)>,
     /// Only writes to the primary fail.
-    pub(super) reads_fail: bool,
-    pub(super) between_ms: u64,
+    pub(in crate::diagnosis) reads_fail: bool,
+    pub(in crate::diagnosis) between_ms: u64,
 }
 
 impl Default for Shop {
@@ -82,7 +82,7 @@ struct Play<'s> {
 
 impl Shop {
     /// The spans of so many requests, which begin at a second of the day.
-    pub(super) fn requests(&self, count: u64, second: u64) -> Batch {
+    pub(in crate::diagnosis) fn requests(&self, count: u64, second: u64) -> Batch {
         let mut play = Play { shop: self, batch: Batch::default(), trace: 0, next: second << 32, chance: second | 1 };
         for request in 0..count {
             let start = second * 1_000_000_000 + request * self.between_ms * 1_000_000;
@@ -93,12 +93,12 @@ impl Shop {
 }
 
 /// What is said of a shop after so many requests, against 200 of a healthy one.
-pub(super) fn report(shop: &Shop, count: u64) -> Report {
+pub(in crate::diagnosis) fn report(shop: &Shop, count: u64) -> Report {
     report_with(shop, count, &Signals::default())
 }
 
 /// The same with what metrics say.
-pub(super) fn report_with(shop: &Shop, count: u64, signals: &Signals) -> Report {
+pub(in crate::diagnosis) fn report_with(shop: &Shop, count: u64, signals: &Signals) -> Report {
     let mut traces = Traces::new(16 << 20);
     traces.take(&Shop::default().requests(250, 1_000), Capture::Baseline);
     traces.take(&shop.requests(count, 2_000), Capture::Subject);

@@ -34,6 +34,12 @@ pub(super) struct Sent {
     pub(super) link: Option<SpanLink>,
 }
 
+impl Sent {
+    pub(super) fn is_of(&self, service: &str) -> bool {
+        self.service == service
+    }
+}
+
 impl System {
     pub(super) fn new() -> Self {
         Self::with_limits(|_| ())

@@ -180,7 +180,7 @@ fn at_address(name: &str, peer: &Peer) -> String {
 }
 
 /// `host:port`, without the port where it is the usual one.
-pub(super) fn address(peer: &Peer) -> String {
+pub(in crate::engine) fn address(peer: &Peer) -> String {
     match peer.port {
         0 | 80 | 443 => peer.address.to_string(),
         port => format!("{}:{port}", peer.address),

@@ -43,7 +43,7 @@ impl Engine {
             return format!("{} {}", self.processes.get(key.subject.process).instance_name(), key.part);
         }
         match key.kind {
-            SignalKind::CpuRatio | SignalKind::MemoryBytes => {
+            SignalKind::CpuRatio | SignalKind::MemoryBytes | SignalKind::WorkersBusy | SignalKind::WorkersMax => {
                 self.processes.get(key.subject.process).instance_name().to_owned()
             }
             _ if row.members.len() > 1 && !key.subject.address.is_empty() => {

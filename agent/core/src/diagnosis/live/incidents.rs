@@ -1,0 +1,404 @@
+//! Incidents: opened when the same tier is found again and again, changed when another one is, ended when
+//! all is as usual.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::Finding;
+use super::burners::Burning;
+use super::gate::Alarm;
+use crate::snapshot::{IncidentView, Snapshot};
+use crate::traces::Flow;
+use crate::verdict::{Alternative, Verdict};
+
+/// A tier must be found in so many of the last [`LOOKED`] seconds for an incident to open.
+const AGREED: usize = 2;
+/// See [`AGREED`].
+const LOOKED: usize = 3;
+/// Seconds in a row in which something else is found before the verdict changes.
+const CHANGED: u32 = 5;
+/// The same for a class where the verdict had none.
+const CLASSED: u32 = 2;
+/// The same for another class of the same tier.
+const RECLASSED: u32 = 12;
+/// Requests must take this much longer, in usual durations, for an incident that nothing explains.
+const PLAIN: f64 = 0.5;
+/// What is so much less sure than what was found before does not take its place.
+const LESS_SURE: f64 = 0.8;
+/// A signal waits for so long for requests to say what is behind it, while they are in alarm.
+const PATIENCE_MS: u64 = 6_000;
+/// An incident ends when nothing was wrong for so long.
+const CALM_MS: u64 = 4_000;
+/// Incidents that ended and are kept.
+const KEPT: usize = 50;
+/// How long after a failover the former roles are still what is usual.
+const MOVED_MS: u64 = 360_000;
+/// How long after a new version appeared it is named beside an incident.
+const VERSION_MS: u64 = 120_000;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Incidents {
+    open: Vec<Open>,
+    ended: VecDeque<IncidentView>,
+    opened: u64,
+    /// What was found in the last seconds, before an incident opened.
+    lately: VecDeque<Finding>,
+    /// Rule and tier of signals that something else accounted for: until they are well, they say nothing new.
+    yielded: BTreeSet<(String, String)>,
+    versions: Versions,
+}
+
+#[derive(Debug)]
+struct Open {
+    view: IncidentView,
+    /// Whose requests show it.
+    flow: Option<Flow>,
+    /// The rule and tier of the signal that shows it.
+    burning: Option<(String, String)>,
+    /// What else was found, and how many seconds in a row.
+    other: Option<(Verdict, u32)>,
+    last_bad_ms: u64,
+}
+
+impl Incidents {
+    /// Whether requests are in an incident.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Takes in what one second showed. Returns the onset of an incident that opened with it.
+    pub(super) fn step(
+        &mut self,
+        snapshot: &Snapshot,
+        alarms: &[Alarm],
+        findings: Vec<Finding>,
+        burning: Vec<Burning>,
+    ) -> Option<u64> {
+        let now_ms = snapshot.at_unix_ms;
+        self.versions.note(snapshot, now_ms);
+        let before = self.opened;
+        for alarm in alarms {
+            for open in self.open.iter_mut().filter(|open| open.flow == Some(alarm.flow)) {
+                open.last_bad_ms = now_ms;
+            }
+        }
+        for finding in findings {
+            self.found(finding, snapshot, &burning);
+        }
+        let burns = |key: &(String, String)| burning.iter().any(|one| (&one.rule, &one.tier) == (&key.0, &key.1));
+        self.yielded.retain(burns);
+        for burning in burning {
+            self.burns(burning, snapshot, alarms);
+        }
+        self.end_what_is_over(now_ms);
+        (self.opened > before).then(|| self.open.iter().map(|open| open.view.onset_unix_ms).min()).flatten()
+    }
+
+    fn found(&mut self, finding: Finding, snapshot: &Snapshot, burning: &[Burning]) {
+        let now_ms = snapshot.at_unix_ms;
+        let Some(verdict) = finding.verdict.clone() else { return };
+        // A signal that slows others may be what is behind: then requests tell of the same incident.
+        let behind = burning.iter().find(|burning| accounts_for(burning, &verdict));
+        let same = |open: &Open| {
+            open.flow == Some(finding.flow)
+                || open.view.verdict.as_ref().is_some_and(|known| known.tier == verdict.tier)
+                || burning
+                    .iter()
+                    .any(|one| open.burning == Some((one.rule.clone(), one.tier.clone())) && one.yields_to(&verdict))
+                || behind.is_some_and(|behind| open.burning == Some((behind.rule.clone(), behind.tier.clone())))
+        };
+        // One cause at a time: what waits behind the same thing is no incident of its own.
+        let place = self.open.iter().position(same).or_else(|| {
+            let is_request = |open: &Open| open.flow.is_some();
+            self.open.iter().position(is_request)
+        });
+        if let Some(place) = place {
+            let open = &mut self.open[place];
+            let victim = open.flow.is_none() && {
+                let shown = burning.iter().find(|one| open.burning == Some((one.rule.clone(), one.tier.clone())));
+                shown.is_some_and(|shown| shown.yields_to(&verdict))
+            };
+            if victim {
+                // The signal was seen first, and is no more than what this does.
+                self.yielded.extend(open.burning.take());
+                open.view.changes += 1;
+                open.view.verdict = None;
+            }
+            if open.flow.is_none_or(|flow| flow == finding.flow) {
+                open.flow = Some(finding.flow);
+                open.update(&finding, verdict, now_ms);
+            }
+            return;
+        }
+        if !finding.doubt().is_empty() && finding.excess_ms < PLAIN * finding.usual_ms {
+            return;
+        }
+        let agree = self.lately.iter().filter(|other| {
+            other.flow == finding.flow && other.verdict.as_ref().is_some_and(|other| other.tier == verdict.tier)
+        });
+        if agree.count() + 1 >= AGREED {
+            self.lately.clear();
+            self.open(Open::of_requests(&finding, verdict, now_ms), snapshot);
+            return;
+        }
+        self.lately.push_back(finding);
+        while self.lately.len() >= LOOKED {
+            self.lately.pop_front();
+        }
+    }
+
+    fn burns(&mut self, burning: Burning, snapshot: &Snapshot, alarms: &[Alarm]) {
+        let now_ms = snapshot.at_unix_ms;
+        let key = Some((burning.rule.clone(), burning.tier.clone()));
+        let named = |open: &Open| open.view.verdict.clone();
+        if let Some(open) = self.open.iter_mut().find(|open| open.burning == key) {
+            open.last_bad_ms = now_ms;
+            if let Some(known) = &mut open.view.verdict
+                && known.class == burning.verdict.class
+                && open.flow.is_none()
+            {
+                known.evidence.clone_from(&burning.verdict.evidence);
+            }
+            return;
+        }
+        let accounted = self.open.iter().filter_map(named).any(|known| burning.yields_to(&known));
+        if accounted || self.moved_lately(&burning, now_ms) {
+            self.yielded.extend(key.clone());
+        }
+        if key.as_ref().is_some_and(|key| self.yielded.contains(key)) {
+            return;
+        }
+        if let Some(open) = self.open.iter_mut().find(|open| {
+            open.view.verdict.as_ref().is_some_and(|known| {
+                known.class == burning.verdict.class
+                    || known.tier == burning.verdict.tier
+                    || accounts_for(&burning, known)
+            })
+        }) {
+            let is_first = open.burning.is_none();
+            open.burning = key.filter(|_| is_first).or(open.burning.take());
+            open.last_bad_ms = now_ms;
+            let known = open.view.verdict.as_mut().filter(|_| is_first);
+            if let Some(known) = known.filter(|known| known.class == burning.verdict.class) {
+                // Two that say the same.
+                known.confidence = known.confidence.max(burning.verdict.confidence);
+                open.view.unexplained.clear();
+            } else if is_first && let Some(known) = &mut open.view.verdict {
+                open.view.changes += 1;
+                let verdict = explained_by(burning.verdict, known);
+                open.view.verdict = Some(verdict);
+                open.view.unexplained.clear();
+            }
+            return;
+        }
+        if !alarms.is_empty() && now_ms < burning.since_ms + PATIENCE_MS {
+            return;
+        }
+        self.open(Open::of_signal(burning, now_ms), snapshot);
+    }
+
+    /// After a failover the roles have moved: who takes no reads then is not lost.
+    fn moved_lately(&self, burning: &Burning, now_ms: u64) -> bool {
+        let failed_over = |view: &IncidentView| {
+            let is_one = view.verdict.as_ref().is_some_and(|known| known.class.as_deref() == Some("primary-failover"));
+            is_one && view.ended_unix_ms.is_some_and(|ended| now_ms.saturating_sub(ended) < MOVED_MS)
+        };
+        burning.rule == "replica-loss" && self.ended.iter().any(failed_over)
+    }
+
+    fn open(&mut self, mut open: Open, snapshot: &Snapshot) {
+        self.opened += 1;
+        open.view.id = self.opened;
+        open.view.new_versions = self.versions.around(open.view.onset_unix_ms);
+        if let Some(verdict) = &open.view.verdict {
+            open.view.victims = victims(snapshot, &verdict.tier.id);
+        }
+        self.open.push(open);
+    }
+
+    fn end_what_is_over(&mut self, now_ms: u64) {
+        let is_over = |open: &Open| now_ms.saturating_sub(open.last_bad_ms) >= CALM_MS;
+        let over: Vec<usize> = (0..self.open.len()).rev().filter(|place| is_over(&self.open[*place])).collect();
+        for place in over {
+            let mut ended = self.open.remove(place);
+            ended.view.ended_unix_ms = Some(ended.last_bad_ms);
+            self.ended.push_front(ended.view);
+        }
+        self.ended.truncate(KEPT);
+    }
+
+    /// Open incidents, the surest first, then those that ended.
+    pub(super) fn views(&self) -> Vec<IncidentView> {
+        let mut open: Vec<IncidentView> = self.open.iter().map(|open| open.view.clone()).collect();
+        let sure = |view: &IncidentView| view.verdict.as_ref().map_or(0.0, |verdict| verdict.confidence);
+        open.sort_by(|one, other| sure(other).total_cmp(&sure(one)).then(one.id.cmp(&other.id)));
+        open.extend(self.ended.iter().cloned());
+        open
+    }
+}
+
+/// Whether a signal is behind what requests show.
+fn accounts_for(burning: &Burning, found: &Verdict) -> bool {
+    use crate::tier::TierKind::{App, Cache, DbPrimary, DbReplica};
+    let slows = ["replica-lag", "cache-hit-rate-falling", "replica-loss"].contains(&burning.rule.as_str());
+    (burning.rule == "traffic-spike" && found.class.as_deref() != Some("deploy-regression"))
+        || slows && [App, Cache, DbPrimary, DbReplica].contains(&found.tier.kind) && !burning.yields_to(found)
+}
+
+/// A verdict from a signal, with what requests showed before.
+fn explained_by(mut verdict: Verdict, found: &Verdict) -> Verdict {
+    verdict.evidence.extend(found.evidence.iter().cloned());
+    verdict.onset = verdict.onset.into_iter().chain(found.onset).min();
+    if found.tier != verdict.tier {
+        let explained_share = found.explained_share.unwrap_or_default();
+        verdict.alternatives = vec![Alternative { tier: found.tier.clone(), explained_share }];
+    }
+    verdict.alternatives.extend(found.alternatives.iter().filter(|other| other.tier != verdict.tier).cloned());
+    verdict
+}
+
+impl Open {
+    fn of_requests(finding: &Finding, verdict: Verdict, now_ms: u64) -> Self {
+        Self {
+            view: IncidentView {
+                id: 0,
+                onset_unix_ms: finding.since.as_millis(),
+                opened_unix_ms: now_ms,
+                peak_unix_ms: now_ms,
+                ended_unix_ms: None,
+                usual_ms: Some(finding.usual_ms),
+                excess_ms: Some(finding.excess_ms),
+                peak_excess_ms: Some(finding.excess_ms),
+                failed_ratio: Some(finding.failed_ratio),
+                unexplained: finding.doubt(),
+                verdict: Some(verdict),
+                changes: 0,
+                victims: Vec::new(),
+                new_versions: Vec::new(),
+            },
+            flow: Some(finding.flow),
+            burning: None,
+            other: None,
+            last_bad_ms: now_ms,
+        }
+    }
+
+    fn of_signal(burning: Burning, now_ms: u64) -> Self {
+        Self {
+            view: IncidentView {
+                id: 0,
+                onset_unix_ms: burning.since_ms,
+                opened_unix_ms: now_ms,
+                peak_unix_ms: now_ms,
+                ended_unix_ms: None,
+                usual_ms: None,
+                excess_ms: None,
+                peak_excess_ms: None,
+                failed_ratio: None,
+                unexplained: String::new(),
+                verdict: Some(burning.verdict),
+                changes: 0,
+                victims: Vec::new(),
+                new_versions: Vec::new(),
+            },
+            flow: None,
+            burning: Some((burning.rule, burning.tier)),
+            other: None,
+            last_bad_ms: now_ms,
+        }
+    }
+
+    /// Takes in what was found in a further second.
+    fn update(&mut self, finding: &Finding, verdict: Verdict, now_ms: u64) {
+        let view = &mut self.view;
+        (view.usual_ms, view.excess_ms) = (Some(finding.usual_ms), Some(finding.excess_ms));
+        view.failed_ratio = Some(finding.failed_ratio);
+        if view.peak_excess_ms.is_none_or(|peak| finding.excess_ms > peak) {
+            (view.peak_excess_ms, view.peak_unix_ms) = (Some(finding.excess_ms), now_ms);
+        }
+        let Some(known) = &mut view.verdict else {
+            view.verdict = Some(verdict);
+            return;
+        };
+        let is_unsure = verdict.class.is_none() || verdict.confidence < LESS_SURE * known.confidence;
+        if known.tier == verdict.tier && (known.class == verdict.class || is_unsure) {
+            if known.class == verdict.class && !is_unsure {
+                let (onset, confidence) = (known.onset, known.confidence.max(verdict.confidence));
+                *known = Verdict { confidence, onset, ..verdict };
+                view.unexplained = if self.burning.is_some() { String::new() } else { finding.doubt() };
+            }
+            self.other = None;
+            return;
+        }
+        // What is found while things get better is not what made them bad.
+        if is_unsure || (!finding.doubt().is_empty() && view.unexplained.is_empty()) {
+            return;
+        }
+        // A signal that is behind all this is not outvoted by what it slows.
+        if self.burning.is_some() {
+            return;
+        }
+        let is_same = |other: &Verdict| other.tier == verdict.tier && other.class == verdict.class;
+        let times = match &self.other {
+            Some((other, times)) if is_same(other) => times + 1,
+            _ => 1,
+        };
+        let enough = match (known.tier == verdict.tier, &known.class) {
+            (true, None) => CLASSED,
+            (true, Some(_)) => RECLASSED,
+            (false, _) => CHANGED,
+        };
+        if times >= enough {
+            view.changes += 1;
+            view.unexplained = finding.doubt();
+            let onset = known.onset;
+            *known = Verdict { onset, ..verdict };
+            self.other = None;
+        } else {
+            self.other = Some((verdict, times));
+        }
+    }
+}
+
+/// The tiers that wait for a tier, by whatever way.
+fn victims(snapshot: &Snapshot, of: &str) -> Vec<String> {
+    let (mut found, mut open) = (BTreeSet::from([of]), vec![of]);
+    while let Some(tier) = open.pop() {
+        let callers = snapshot.edges.iter().filter(|edge| edge.to == tier).map(|edge| edge.from.as_str());
+        for caller in callers {
+            if found.insert(caller) {
+                open.push(caller);
+            }
+        }
+    }
+    let all = snapshot.tiers.iter().map(|tier| &tier.id);
+    all.filter(|id| id.as_str() != of && found.contains(id.as_str())).cloned().collect()
+}
+
+/// Versions of services, and when each was first seen.
+#[derive(Debug, Default)]
+struct Versions {
+    seen: Vec<(String, u64)>,
+    first_ms: Option<u64>,
+}
+
+impl Versions {
+    fn note(&mut self, snapshot: &Snapshot, now_ms: u64) {
+        let first_ms = *self.first_ms.get_or_insert(now_ms);
+        for tier in &snapshot.tiers {
+            for version in tier.instances.iter().filter_map(|instance| instance.version.as_deref()) {
+                let name = format!("{} {version}", tier.id);
+                if self.seen.len() < 1_000 && !self.seen.iter().any(|(known, _)| *known == name) {
+                    // What is there from the beginning is not new.
+                    let at = if now_ms.saturating_sub(first_ms) < VERSION_MS / 4 { 0 } else { now_ms };
+                    self.seen.push((name, at));
+                }
+            }
+        }
+    }
+
+    fn around(&self, onset_ms: u64) -> Vec<String> {
+        let near = self.seen.iter().filter(|(_, at)| *at > 0 && at.abs_diff(onset_ms) <= VERSION_MS);
+        near.map(|(name, _)| name.clone()).collect()
+    }
+}

@@ -1,0 +1,119 @@
+//! What signals said in the last minutes, what tiers and instances were asked, and how many there were.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::super::Signals;
+use crate::snapshot::{SignalKind, Snapshot};
+use crate::time::UnixSecond;
+
+/// Seconds that are kept.
+const KEPT_S: u64 = 360;
+/// Figures of tiers that are gone, or of too many instances, are not kept.
+const MOST_FIGURES: usize = 4_096;
+
+/// What a level is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Figure {
+    /// A signal of a tier.
+    Signal(SignalKind),
+    /// Requests a second of a tier.
+    Rate,
+    /// Requests a second of an instance.
+    InstanceRate,
+    /// Instances of a tier.
+    Instances,
+    /// Requests a second at the front.
+    Load,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Levels {
+    of: BTreeMap<(Figure, String), VecDeque<(UnixSecond, f32)>>,
+}
+
+impl Levels {
+    /// Takes note of a snapshot.
+    pub(super) fn note(&mut self, snapshot: &Snapshot, now: UnixSecond) {
+        for signal in &snapshot.signals {
+            self.put(Figure::Signal(signal.kind), &signal.tier, signal.value, now);
+        }
+        for tier in &snapshot.tiers {
+            self.put(Figure::Rate, &tier.id, tier.requests_per_second, now);
+            let reporting = tier.instances.iter().filter(|instance| instance.silent_for_s.is_none()).count();
+            self.put(Figure::Instances, &tier.id, Some(reporting as f64), now);
+            for instance in &tier.instances {
+                let name = instance_key(&tier.id, &instance.name);
+                self.put(Figure::InstanceRate, &name, Some(instance.requests_per_second.unwrap_or_default()), now);
+            }
+        }
+        self.put(Figure::Load, "", front_rate(snapshot), now);
+        self.of.retain(|_, values| {
+            while values.front().is_some_and(|(second, _)| now.0.saturating_sub(second.0) > KEPT_S) {
+                values.pop_front();
+            }
+            !values.is_empty()
+        });
+    }
+
+    fn put(&mut self, figure: Figure, name: &str, value: Option<f64>, now: UnixSecond) {
+        let Some(value) = value else { return };
+        if let Some(values) = self.of.get_mut(&(figure, name.to_owned())) {
+            values.push_back((now, value as f32));
+        } else if self.of.len() < MOST_FIGURES {
+            self.of.insert((figure, name.to_owned()), VecDeque::from([(now, value as f32)]));
+        }
+    }
+
+    /// How signals went from one second up to another.
+    pub(super) fn between(&self, from: UnixSecond, to: UnixSecond) -> Signals {
+        let mut signals = Signals::default();
+        for ((figure, tier), values) in &self.of {
+            let Figure::Signal(kind) = *figure else { continue };
+            for (_, value) in values.iter().filter(|(second, _)| (from..=to).contains(second)) {
+                signals.put(kind, tier, f64::from(*value));
+            }
+        }
+        signals
+    }
+
+    /// The mean of a figure from one second up to another, if known.
+    pub(super) fn mean(&self, figure: Figure, name: &str, from: UnixSecond, to: UnixSecond) -> Option<f64> {
+        let within = self.within(figure, name, from, to);
+        (!within.is_empty()).then(|| within.iter().sum::<f64>() / within.len() as f64)
+    }
+
+    /// The least of a figure from one second up to another, if known.
+    pub(super) fn least(&self, figure: Figure, name: &str, from: UnixSecond, to: UnixSecond) -> Option<f64> {
+        self.within(figure, name, from, to).into_iter().reduce(f64::min)
+    }
+
+    /// The greatest of a figure from one second up to another, if known.
+    pub(super) fn most(&self, figure: Figure, name: &str, from: UnixSecond, to: UnixSecond) -> Option<f64> {
+        self.within(figure, name, from, to).into_iter().reduce(f64::max)
+    }
+
+    /// The median of a figure in so many seconds, in order, if known.
+    pub(super) fn median(&self, figure: Figure, name: &str, seconds: &[UnixSecond]) -> Option<f64> {
+        let values = self.of.get(&(figure, name.to_owned())).into_iter().flatten();
+        let within = values.filter(|(second, _)| seconds.binary_search(second).is_ok());
+        let mut within: Vec<f64> = within.map(|(_, value)| f64::from(*value)).collect();
+        within.sort_unstable_by(f64::total_cmp);
+        within.get(within.len() / 2).copied()
+    }
+
+    fn within(&self, figure: Figure, name: &str, from: UnixSecond, to: UnixSecond) -> Vec<f64> {
+        let values = self.of.get(&(figure, name.to_owned())).into_iter().flatten();
+        values.filter(|(second, _)| (from..=to).contains(second)).map(|(_, value)| f64::from(*value)).collect()
+    }
+}
+
+/// What an instance's figures are kept under.
+pub(super) fn instance_key(tier: &str, instance: &str) -> String {
+    format!("{tier} {instance}")
+}
+
+/// Requests a second at the tier that requests meet first.
+fn front_rate(snapshot: &Snapshot) -> Option<f64> {
+    snapshot.tiers.iter().find_map(|tier| tier.requests_per_second)
+}

@@ -1,0 +1,321 @@
+//! Incidents of a made-up shop, second by second.
+
+use super::*;
+use crate::diagnosis::tests::shop::Shop;
+use crate::snapshot::{IncidentView, InstanceView, Severity, SignalKind, SignalView, StallView, TierView, WarningView};
+use crate::tier::TierKind;
+use crate::verdict::TierRef;
+
+/// A diagnosis that hears of a shop each second.
+struct Watched {
+    live: Live,
+    second: u64,
+    snapshot: Snapshot,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let mut snapshot = Snapshot::default();
+        snapshot.tiers.push(TierView::named(TierKind::DbReplica, "orders"));
+        Self { live: Live::new(8 << 20, 1_000), second: 10_000, snapshot }
+    }
+
+    /// Lets seconds pass in which the shop takes 20 requests each; returns what is then said.
+    fn pass(&mut self, shop: &Shop, seconds: u64) -> &DiagnosisView {
+        for _ in 0..seconds {
+            let each = 1_000_u64.checked_div(shop.between_ms).unwrap_or_default();
+            self.live.take(&shop.requests(each, self.second));
+            self.second += 1;
+            // Seen a second later, so that what began at its end is there as well.
+            let settled = UnixSecond(self.second).start();
+            self.snapshot.at_unix_ms = settled.as_millis() + 1_000;
+            self.live.judge(&mut self.snapshot, settled, BTreeMap::new);
+        }
+        &self.snapshot.diagnosis
+    }
+}
+
+fn named(incident: &IncidentView) -> (&str, Option<&str>) {
+    let verdict = incident.verdict.as_ref().unwrap_or_else(|| panic!("no verdict: {incident:#?}"));
+    (verdict.tier.id.as_str(), verdict.class.as_deref())
+}
+
+#[test]
+fn a_healthy_shop_is_learned_and_then_healthy() {
+    let mut watched = Watched::new();
+    let early = watched.pass(&Shop::default(), 20).clone();
+    assert_eq!(early.state, DiagnosisState::Learning, "{}", early.summary);
+    let later = watched.pass(&Shop::default(), 280);
+    assert_eq!((later.state, later.summary.as_str()), (DiagnosisState::Healthy, "healthy: no verdict"));
+    assert_eq!(later.incidents, []);
+}
+
+#[test]
+fn a_slow_tier_opens_one_incident_and_its_recovery_ends_it() {
+    let mut watched = Watched::new();
+    watched.pass(&Shop::default(), 120);
+    let onset_ms = watched.second * 1_000;
+    let slow = Shop { payment_ms: 200.0, ..Shop::default() };
+    let after = watched.pass(&slow, 12).clone();
+    assert_eq!(after.state, DiagnosisState::Named, "{}", after.summary);
+    let incident = &after.incidents[0];
+    assert_eq!(named(incident), ("external/payments.example", Some("external-slow")), "{incident:#?}");
+    assert!(incident.onset_unix_ms.abs_diff(onset_ms) <= 2_000, "{} against {onset_ms}", incident.onset_unix_ms);
+    assert!(incident.excess_ms.unwrap() > 100.0 && incident.usual_ms.unwrap() < 100.0, "{incident:#?}");
+
+    // What is usual stands still, however long it lasts.
+    let long = watched.pass(&slow, 400);
+    assert_eq!((long.open().count(), long.incidents[0].changes), (1, 0));
+
+    let well = watched.pass(&Shop::default(), 20);
+    assert_eq!((well.state, well.incidents.len()), (DiagnosisState::Healthy, 1), "{}", well.summary);
+    assert!(well.incidents[0].ended_unix_ms.is_some());
+}
+
+#[test]
+fn a_second_that_is_slow_is_no_incident() {
+    let mut watched = Watched::new();
+    watched.pass(&Shop::default(), 120);
+    for _ in 0..5 {
+        watched.pass(&Shop { app_ms: [400.0, 400.0], ..Shop::default() }, 1);
+        let after = watched.pass(&Shop::default(), 20);
+        assert_eq!(after.incidents, [], "{}", after.summary);
+    }
+}
+
+#[test]
+fn failures_are_an_incident_of_the_tier_in_which_they_begin() {
+    let mut watched = Watched::new();
+    watched.pass(&Shop::default(), 120);
+    let failing = Shop { failing: Some((TierKind::ObjectStore, 0.8)), ..Shop::default() };
+    let after = watched.pass(&failing, 15);
+    assert_eq!(named(&after.incidents[0]).0, "object-store/pictures", "{:#?}", after.incidents[0]);
+    assert!(after.incidents[0].failed_ratio.unwrap() > 0.1);
+}
+
+#[test]
+fn what_is_slow_in_a_rare_route_alone_is_found() {
+    let mut watched = Watched::new();
+    watched.pass(&Shop::default(), 300);
+    let slow = Shop { insert_ms: 160.0, update_ms: 160.0, ..Shop::default() };
+    let after = watched.pass(&slow, 40);
+    let (tier, class) = named(after.incidents.first().expect("an incident"));
+    assert_eq!((tier, class), ("db-primary/orders@db1", Some("lock-contention")));
+}
+
+#[test]
+fn a_signal_is_an_incident_though_requests_are_well() {
+    let mut watched = Watched::new();
+    watched.pass(&Shop::default(), 120);
+    watched.snapshot.warnings.push(WarningView {
+        rule: "replica-lag".to_owned(),
+        tier: "db-replica/orders".to_owned(),
+        severity: Severity::Warning,
+        evidence: vec!["8.4 s behind".to_owned()],
+        since_unix_ms: watched.second * 1_000 - 4_000,
+        ..WarningView::default()
+    });
+    let after = watched.pass(&Shop::default(), 2).clone();
+    assert_eq!(named(&after.incidents[0]), ("db-replica/orders", Some("replica-lag")));
+    assert_eq!(after.incidents[0].verdict.as_ref().unwrap().evidence, ["8.4 s behind"]);
+    assert_eq!(after.incidents[0].excess_ms, None);
+    watched.snapshot.warnings.clear();
+    assert_eq!(watched.pass(&Shop::default(), 10).state, DiagnosisState::Healthy);
+}
+
+#[test]
+fn a_growing_queue_is_the_workers_unless_what_they_call_is_slow() {
+    let growing = |watched: &mut Watched| {
+        watched.snapshot.warnings = vec![WarningView {
+            rule: "queue-growth".to_owned(),
+            tier: "queue/mail".to_owned(),
+            since_unix_ms: watched.second * 1_000 - 20_000,
+            ..WarningView::default()
+        }];
+    };
+    let worker = TierView::named(TierKind::Worker, "mailer");
+    let mut watched = Watched::new();
+    watched.snapshot.tiers.push(worker.clone());
+    watched.pass(&Shop::default(), 120);
+    growing(&mut watched);
+    let after = watched.pass(&Shop::default(), 3);
+    assert_eq!(named(&after.incidents[0]), ("worker/mailer", Some("worker-loss")));
+
+    let mut watched = Watched::new();
+    watched.snapshot.tiers.push(worker);
+    watched.pass(&Shop::default(), 120);
+    let slow = Shop { object_ms: 900.0, ..Shop::default() };
+    watched.pass(&slow, 15);
+    growing(&mut watched);
+    let after = watched.pass(&slow, 10);
+    let open: Vec<_> = after.open().map(|incident| named(incident).0.to_owned()).collect();
+    assert_eq!(open, ["object-store/pictures"]);
+}
+
+#[test]
+fn without_requests_it_says_so() {
+    let mut watched = Watched::new();
+    watched.pass(&Shop::default(), 120);
+    let silent = watched.pass(&Shop { between_ms: 0, ..Shop::default() }, 40);
+    assert_eq!(silent.state, DiagnosisState::TooFew);
+    assert_eq!(silent.summary, "too few traces: 0 in 30 s, 30 are needed");
+}
+
+#[test]
+fn tiers_that_wait_for_the_culprit_are_its_victims() {
+    let mut watched = Watched::new();
+    for (kind, member) in [(TierKind::Lb, "gate"), (TierKind::App, "shop"), (TierKind::External, "payments.example")] {
+        watched.snapshot.tiers.push(TierView::named(kind, member));
+    }
+    let edge = |from: &str, to: &str| crate::snapshot::EdgeView {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        ..crate::snapshot::EdgeView::default()
+    };
+    watched.snapshot.edges = vec![edge("lb/gate", "app/shop"), edge("app/shop", "external/payments.example")];
+    watched.pass(&Shop::default(), 120);
+    let after = watched.pass(&Shop { payment_ms: 200.0, ..Shop::default() }, 12);
+    assert_eq!(after.incidents[0].victims, ["lb/gate", "app/shop"]);
+    let tier = &after.incidents[0].verdict.as_ref().unwrap().tier;
+    assert_eq!(
+        *tier,
+        TierRef { id: "external/payments.example".into(), kind: TierKind::External, member: "payments.example".into() }
+    );
+}
+
+/// Lets seconds pass in which a figure of the snapshot changes.
+fn pass_with(watched: &mut Watched, seconds: u64, mut change: impl FnMut(&mut Snapshot, u64)) -> DiagnosisView {
+    for second in 0..seconds {
+        change(&mut watched.snapshot, second);
+        watched.pass(&Shop::default(), 1);
+    }
+    watched.snapshot.diagnosis.clone()
+}
+
+fn service(kind: TierKind, instances: usize, requests_per_second: f64) -> TierView {
+    let instance = |place| InstanceView { name: format!("one-{place}"), ..InstanceView::default() };
+    TierView {
+        requests_per_second: Some(requests_per_second),
+        instances: (0..instances).map(instance).collect(),
+        ..TierView::named(kind, "shop")
+    }
+}
+
+#[test]
+fn traffic_spike_is_seen_before_anything_is_slow() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    let after = pass_with(&mut watched, 12, |snapshot, _| snapshot.tiers[0].requests_per_second = Some(70.0));
+    assert_eq!(named(&after.incidents[0]), ("app/shop", Some("traffic-spike")));
+}
+
+#[test]
+fn over_provisioned_is_a_fleet_that_grew_without_load() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    let after = pass_with(&mut watched, 40, |snapshot, _| snapshot.tiers[0] = service(TierKind::App, 6, 20.0));
+    assert_eq!(named(&after.incidents[0]), ("app/shop", Some("over-provisioned")));
+
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    let scaled = pass_with(&mut watched, 40, |snapshot, _| snapshot.tiers[0] = service(TierKind::App, 6, 40.0));
+    assert_eq!(scaled.incidents, [], "it grew with its load");
+}
+
+#[test]
+fn memory_leak_is_a_steady_rise() {
+    let memory = |bytes: f64| SignalView {
+        kind: SignalKind::MemoryBytes,
+        tier: "app/shop".to_owned(),
+        part: "one".to_owned(),
+        value: Some(bytes),
+        inferred: false,
+        source: String::new(),
+        slope_per_second: None,
+        age_s: None,
+        trend: Vec::new(),
+        hint: None,
+    };
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 1, 20.0)];
+    watched.snapshot.signals = vec![memory(200e6)];
+    watched.pass(&Shop::default(), 120);
+    let once = pass_with(&mut watched, 70, |snapshot, _| snapshot.signals = vec![memory(270e6)]);
+    assert_eq!(once.incidents, [], "a step is no leak");
+    let after = pass_with(&mut watched, 70, |snapshot, second| {
+        snapshot.signals = vec![memory(270e6 + 3e6 * second as f64)];
+    });
+    assert_eq!(named(&after.incidents[0]), ("app/shop", Some("memory-leak")));
+}
+
+#[test]
+fn a_replica_that_nobody_asks_any_more_is_lost() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0), service(TierKind::DbReplica, 1, 8.0)];
+    watched.pass(&Shop::default(), 120);
+    let primary = service(TierKind::DbPrimary, 1, 8.0);
+    let after = pass_with(&mut watched, 20, |snapshot, _| {
+        snapshot.tiers[1].requests_per_second = Some(0.0);
+        snapshot.tiers.truncate(2);
+        snapshot.tiers.push(primary.clone());
+    });
+    assert_eq!(named(&after.incidents[0]), ("db-replica/shop", Some("replica-loss")));
+
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0), service(TierKind::DbReplica, 1, 8.0)];
+    watched.pass(&Shop::default(), 120);
+    let lull = pass_with(&mut watched, 20, |snapshot, _| {
+        snapshot.tiers.iter_mut().for_each(|tier| tier.requests_per_second = Some(0.0));
+    });
+    assert_eq!(lull.incidents, [], "nobody asks anybody");
+}
+
+#[test]
+fn when_all_replicas_fall_behind_alike_the_primary_writes_nothing() {
+    let lag = |part: &str, seconds: f64| SignalView {
+        kind: SignalKind::ReplicaLagSeconds,
+        tier: "db-replica/orders".to_owned(),
+        part: part.to_owned(),
+        value: Some(seconds),
+        inferred: false,
+        source: String::new(),
+        slope_per_second: None,
+        age_s: None,
+        trend: Vec::new(),
+        hint: None,
+    };
+    let warning =
+        WarningView { rule: "replica-lag".to_owned(), tier: "db-replica/orders".to_owned(), ..WarningView::default() };
+    for (last, tier) in [(9.0, "db-primary/orders"), (0.1, "db-replica/orders")] {
+        let mut watched = Watched::new();
+        watched.snapshot.tiers.push(TierView::named(TierKind::DbPrimary, "orders"));
+        watched.pass(&Shop::default(), 120);
+        watched.snapshot.signals = vec![lag("a", 9.0), lag("b", 9.2), lag("standby", last)];
+        watched.snapshot.warnings = vec![warning.clone()];
+        let after = watched.pass(&Shop::default(), 3);
+        assert_eq!(named(&after.incidents[0]).0, tier);
+    }
+}
+
+#[test]
+fn gc_stalls_are_one_instance_that_stands_still_again_and_again() {
+    let stall = |start_unix_ms: u64| StallView {
+        start_unix_ms,
+        length_ms: 600,
+        tier: Some("app/shop".to_owned()),
+        instance: Some("shop-b".to_owned()),
+        ..StallView::default()
+    };
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    let began = watched.second * 1_000;
+    watched.snapshot.stalls = vec![stall(began), stall(began + 40_000)];
+    assert_eq!(watched.pass(&Shop::default(), 50).incidents, [], "now and then is nothing");
+    watched.snapshot.stalls = vec![stall(began + 40_000), stall(began + 44_000), stall(began + 48_000)];
+    let after = watched.pass(&Shop::default(), 2);
+    assert_eq!(named(&after.incidents[0]), ("app/shop", Some("gc-stalls")));
+}
