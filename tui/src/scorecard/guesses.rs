@@ -1,5 +1,5 @@
 //! Simple ways to name the tier at fault, to compare verdicts with. They are told when the fault began, look
-//! at the figures of the same snapshot, [`LOOK_MS`] later, and always name a tier.
+//! at the figures of the same snapshot, 30 s later, and always name a tier.
 
 use serde::Serialize;
 

@@ -116,7 +116,7 @@ pub fn healthy(course: &Course, from_ms: u64) -> HealthScore {
 
 /// Scores a play with a fault.
 ///
-/// 1. A verdict counts when an incident has named the same tier for [`STAYS_MS`], beginning while the fault
+/// 1. A verdict counts when an incident has named the same tier for 10 s, beginning while the fault
 ///    lasts. What it says of class, phase and confidence is read at the end of that time.
 /// 2. The first that counts is the one that is scored.
 /// 3. An incident from before the fault is no detection of it, but what it says later may be right.

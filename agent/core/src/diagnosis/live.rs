@@ -3,7 +3,7 @@
 //! 1. Spans wait until their traces have settled, and become requests (see [`Traces::settle`]).
 //! 2. The gate hears of each request, and says which routes are not as usual (`gate`).
 //! 3. The requests of those routes, since they began to be unusual, are compared with the baseline: those of
-//!    the last [`BASELINE_S`] seconds, less the newest and less all incidents. What is found is judged as in a
+//!    the last minutes, less the newest and less all incidents. What is found is judged as in a
 //!    capture.
 //! 4. Incidents open, change and end (`incidents`). While one is open the baseline stands still.
 //! 5. Warnings on what needs not show in any request, such as lag, become incidents too (`burners`).
