@@ -43,18 +43,6 @@ const BURNERS: &[Burner] = &[
     Burner { rule: "queue-growth", of: &[TierKind::Queue], class: "worker-loss", yields_to: BEHIND_A_QUEUE },
     Burner { rule: "one-zone-carries-all", of: &TierKind::ALL, class: "zone-loss", yields_to: &[] },
     Burner { rule: "latency-above-usual", of: &[TierKind::Cache], class: "cache-hot-key", yields_to: &TierKind::ALL },
-    Burner {
-        rule: "latency-above-usual",
-        of: &[TierKind::ObjectStore],
-        class: "object-store-slow",
-        yields_to: &TierKind::ALL,
-    },
-    Burner {
-        rule: "latency-above-usual",
-        of: &[TierKind::External],
-        class: "external-slow",
-        yields_to: &TierKind::ALL,
-    },
     Burner { rule: "one-instance-carries-all", of: &TierKind::ALL, class: "uneven-balance", yields_to: &[] },
 ];
 
