@@ -10,8 +10,6 @@
 
 pub mod course;
 pub mod guesses;
-#[cfg(feature = "demo")]
-pub mod play;
 pub mod print;
 pub mod score;
 pub mod table;

@@ -1,5 +1,7 @@
 //! `tiertop scorecard`: how well verdicts name what was really wrong, on the demo in virtual time.
 
+mod play;
+
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
 use color_eyre::eyre::{Result, eyre};
-use tiertop::scorecard::play::{Manner, Plan, Times, play};
 use tiertop::scorecard::print::{Style, print};
 use tiertop::scorecard::score::Stayed;
 use tiertop::scorecard::table::{Outcome, Played};
@@ -18,6 +19,7 @@ use tiertop_demo::fault::{Fault, Intensity};
 use tiertop_demo::sim::SimulationError;
 
 use super::say;
+use play::{Manner, Plan, Times, play};
 
 /// Phases in which there is noise of all sorts.
 const NOISY_PHASES: [Phase; 3] = [Phase::DATABASE_READS, Phase::SPIKES, Phase::WRITES];

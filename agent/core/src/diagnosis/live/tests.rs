@@ -133,16 +133,16 @@ fn a_growing_queue_is_the_workers_unless_what_they_call_is_slow() {
             ..WarningView::default()
         }];
     };
-    let worker = TierView::named(TierKind::Worker, "mailer");
+    let tiers = [TierView::named(TierKind::Queue, "mail"), TierView::named(TierKind::Worker, "mailer")];
     let mut watched = Watched::new();
-    watched.snapshot.tiers.push(worker.clone());
+    watched.snapshot.tiers.extend(tiers.clone());
     watched.pass(&Shop::default(), 120);
     growing(&mut watched);
     let after = watched.pass(&Shop::default(), 3);
     assert_eq!(named(&after.incidents[0]), ("worker/mailer", Some("worker-loss")));
 
     let mut watched = Watched::new();
-    watched.snapshot.tiers.push(worker);
+    watched.snapshot.tiers.extend(tiers);
     watched.pass(&Shop::default(), 120);
     let slow = Shop { object_ms: 900.0, ..Shop::default() };
     watched.pass(&slow, 15);

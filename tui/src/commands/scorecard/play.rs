@@ -4,6 +4,10 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
+use tiertop::scorecard::course::Course;
+use tiertop::scorecard::score;
+use tiertop::scorecard::table::{Outcome, Played};
+use tiertop::scorecard::truth::Truth;
 use tiertop_agent::decode::{self, Limits, Signal};
 use tiertop_core::config::Config;
 use tiertop_core::engine::Engine;
@@ -16,11 +20,6 @@ use tiertop_demo::scenario::{Scenario, ScenarioFault, TruthLine};
 use tiertop_demo::sim::{Export, Simulation, SimulationError};
 use tiertop_demo::{Phase, Settings};
 
-use super::course::Course;
-use super::score;
-use super::table::{Outcome, Played};
-use super::truth::Truth;
-
 /// When plays begin: some time, the same for each, so that a play repeats itself.
 const BEGIN: Duration = Duration::from_hours(498_738);
 /// What a request needs on its way to the agent.
@@ -32,28 +31,28 @@ const THINK: Duration = Duration::from_secs(1);
 
 /// What to play.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Plan {
+pub(super) struct Plan {
     /// What goes wrong; [`Fault::HealthyNoise`] for nothing.
-    pub fault: Fault,
+    pub(super) fault: Fault,
     /// How bad it is.
-    pub intensity: Intensity,
+    pub(super) intensity: Intensity,
     /// The system's phase.
-    pub phase: Phase,
+    pub(super) phase: Phase,
     /// Seed of all chance.
-    pub seed: u64,
+    pub(super) seed: u64,
     /// Requests a second.
-    pub rate: f64,
+    pub(super) rate: f64,
     /// How they come, and what is kept of them.
-    pub manner: Manner,
+    pub(super) manner: Manner,
     /// Reads per write, if not those of the fault's scenario.
-    pub reads_per_write: Option<f64>,
+    pub(super) reads_per_write: Option<f64>,
     /// How long what lasts.
-    pub times: Times,
+    pub(super) times: Times,
 }
 
 /// How requests come, and what is kept of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub(super) enum Manner {
     /// By a schedule, however many wait; all spans are kept.
     Open,
     /// From clients who each wait for their answer.
@@ -64,13 +63,13 @@ pub enum Manner {
 
 /// How long the parts of a play last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub(super) struct Times {
     /// All is well.
-    pub healthy: Duration,
+    pub(super) healthy: Duration,
     /// Something is wrong.
-    pub lasting: Duration,
+    pub(super) lasting: Duration,
     /// All is well again.
-    pub after: Duration,
+    pub(super) after: Duration,
 }
 
 impl Default for Times {
@@ -82,7 +81,7 @@ impl Default for Times {
 
 impl Plan {
     /// What arrives and what is kept of it, in words.
-    pub fn load(&self) -> String {
+    pub(super) fn load(&self) -> String {
         let rate = self.rate;
         match self.manner {
             Manner::Open => format!("{rate} req/s"),
@@ -117,7 +116,7 @@ impl Plan {
 }
 
 /// Plays and scores.
-pub fn play(plan: &Plan) -> Result<Played, SimulationError> {
+pub(super) fn play(plan: &Plan) -> Result<Played, SimulationError> {
     let began = clock_gettime(ClockId::ThreadCPUTime);
     let (mut course, mut spans) = (Course::default(), 0);
     let truth = watch(plan, |snapshot| {
