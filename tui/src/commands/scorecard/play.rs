@@ -190,7 +190,42 @@ fn accepted(line: &TruthLine) -> Option<Truth> {
 
 #[cfg(test)]
 mod tests {
+    use tiertop::scorecard::score::Recovery;
+
     use super::*;
+
+    fn plan(fault: Fault) -> Plan {
+        let [healthy, lasting, after] = [80, 30, 20].map(Duration::from_secs);
+        Plan {
+            fault,
+            intensity: Intensity::High,
+            phase: Phase::DATABASE_READS,
+            seed: 1,
+            rate: 30.0,
+            manner: Manner::Open,
+            reads_per_write: None,
+            times: Times { healthy, lasting, after },
+        }
+    }
+
+    #[test]
+    fn a_gross_fault_in_virtual_time_is_detected_named_and_scored() {
+        let played = play(&plan(Fault::ExternalSlow)).unwrap();
+        let score = played.fault().expect("a fault was injected");
+        assert_eq!((&*played.name, &*played.intensity, &*played.load), ("external-slow", "high", "30 req/s"));
+        assert!(played.spans > 10_000, "{}", played.spans);
+        assert!(score.right.tier && score.right.class && score.incidents.before == 0, "{score:?}");
+        assert!(score.detected_after_s.is_some_and(|seconds| seconds < 25.0), "{score:?}");
+        assert!(matches!(score.recovery, Recovery::After(_)), "{score:?}");
+    }
+
+    #[test]
+    fn noise_is_scored_as_healthy_time() {
+        let times = Times { healthy: Duration::from_secs(10), lasting: Duration::from_secs(20), after: Duration::ZERO };
+        let played = play(&Plan { times, ..plan(Fault::HealthyNoise) }).unwrap();
+        let score = played.healthy().expect("nothing was wrong");
+        assert!((score.hours - 20.0 / 3600.0).abs() < 2.0 / 3600.0, "{score:?}");
+    }
 
     #[test]
     fn the_truth_of_every_fault_names_kinds_that_the_engine_knows() {
