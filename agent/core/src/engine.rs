@@ -270,6 +270,7 @@ impl Engine {
             + self.ring.heap_bytes()
             + self.metrics.heap_bytes()
             + self.signals.heap_bytes()
+            + self.diagnosis.heap_bytes()
             + self.stalls.heap_bytes()
             + self.kept.heap_bytes()
     }
@@ -286,6 +287,13 @@ impl Engine {
             if what == Shed::OldScalars {
                 self.slots_shed += self.signals.shed();
             }
+        }
+        while self.heap_bytes() > self.config.limits.bytes {
+            let shed = self.diagnosis.shed();
+            if shed == 0 {
+                return;
+            }
+            self.slots_shed += shed;
         }
     }
 

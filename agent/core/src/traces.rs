@@ -147,6 +147,13 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// Estimated bytes of what is kept.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.list.capacity() * size_of::<Request>()
+            + self.visits.capacity() * size_of::<Visit>()
+            + self.keys.capacity() * size_of::<Key>()
+    }
+
     /// Adds those of other requests that are chosen, with what they did. `by_key` finds what is in `keys`.
     pub(crate) fn add(
         &mut self,
@@ -214,6 +221,11 @@ impl Traces {
         if is_sampled(span.trace, if span.start < before { rarer.max(self.one_in) } else { self.one_in }) {
             self.spans.push(span);
         }
+    }
+
+    /// Estimated bytes of the spans that are kept.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Kept>()
     }
 
     /// One trace in so many was kept.

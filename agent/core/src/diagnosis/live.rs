@@ -118,6 +118,20 @@ impl Live {
         self.traces.take(batch, Capture::Subject);
     }
 
+    /// Estimated bytes of what is kept.
+    pub fn heap_bytes(&self) -> usize {
+        let kept = self.seconds.iter().map(|second| &second.requests).chain([&self.baseline.requests]);
+        self.traces.heap_bytes() + kept.map(Requests::heap_bytes).sum::<usize>()
+    }
+
+    /// Gives up the older half of the seconds that are kept, down to those that are being compared; returns how many.
+    pub fn shed(&mut self) -> u64 {
+        let given_up = (self.seconds.len() / 2).min(self.seconds.len().saturating_sub(COMPARED_S as usize));
+        self.seconds.drain(..given_up);
+        self.seconds.shrink_to_fit();
+        given_up as u64
+    }
+
     /// Judges the second that has settled, and writes what is known of bottlenecks into the snapshot.
     /// `names` is asked for what parties are called only if something is wrong.
     pub fn judge(

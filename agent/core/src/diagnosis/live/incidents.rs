@@ -10,10 +10,10 @@ use crate::snapshot::{IncidentView, Snapshot};
 use crate::traces::Flow;
 use crate::verdict::{Alternative, Verdict};
 
-/// A tier must be found in so many of the last [`LOOKED`] seconds for an incident to open.
+/// A tier must be found so often within [`LOOKED_MS`] for an incident to open.
 const AGREED: usize = 2;
-/// See [`AGREED`].
-const LOOKED: usize = 3;
+/// See [`AGREED`]: three seconds, and what ticks are apart by chance.
+const LOOKED_MS: u64 = 3_500;
 /// Seconds in a row in which something else is found before the verdict changes.
 const CHANGED: u32 = 5;
 /// The same for a class where the verdict had none.
@@ -42,7 +42,7 @@ pub(super) struct Incidents {
     ended: VecDeque<IncidentView>,
     opened: u64,
     /// What was found in the last seconds, before an incident opened.
-    lately: VecDeque<Finding>,
+    lately: VecDeque<(u64, Finding)>,
     /// Rule and tier of signals that something else accounted for: until they are well, they say nothing new.
     yielded: BTreeSet<(String, String)>,
     versions: Versions,
@@ -133,7 +133,8 @@ impl Incidents {
         if !finding.doubt().is_empty() && finding.excess_ms < PLAIN * finding.usual_ms {
             return;
         }
-        let agree = self.lately.iter().filter(|other| {
+        self.lately.retain(|(at_ms, _)| now_ms.saturating_sub(*at_ms) < LOOKED_MS);
+        let agree = self.lately.iter().filter(|(_, other)| {
             other.flow == finding.flow && other.verdict.as_ref().is_some_and(|other| other.tier == verdict.tier)
         });
         if agree.count() + 1 >= AGREED {
@@ -141,10 +142,7 @@ impl Incidents {
             self.open(Open::of_requests(&finding, verdict, now_ms), snapshot);
             return;
         }
-        self.lately.push_back(finding);
-        while self.lately.len() >= LOOKED {
-            self.lately.pop_front();
-        }
+        self.lately.push_back((now_ms, finding));
     }
 
     fn burns(&mut self, burning: Burning, snapshot: &Snapshot, alarms: &[Alarm]) {
