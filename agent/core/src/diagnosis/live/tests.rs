@@ -192,6 +192,21 @@ fn pass_with(watched: &mut Watched, seconds: u64, mut change: impl FnMut(&mut Sn
     watched.snapshot.diagnosis.clone()
 }
 
+fn signal(kind: SignalKind, tier: &str, part: &str, value: f64) -> SignalView {
+    SignalView {
+        kind,
+        tier: tier.to_owned(),
+        part: part.to_owned(),
+        value: Some(value),
+        inferred: false,
+        source: String::new(),
+        slope_per_second: None,
+        age_s: None,
+        trend: Vec::new(),
+        hint: None,
+    }
+}
+
 fn service(kind: TierKind, instances: usize, requests_per_second: f64) -> TierView {
     let instance = |place| InstanceView { name: format!("one-{place}"), ..InstanceView::default() };
     TierView {
@@ -227,18 +242,7 @@ fn over_provisioned_is_a_fleet_that_grew_without_load() {
 
 #[test]
 fn memory_leak_is_a_steady_rise() {
-    let memory = |bytes: f64| SignalView {
-        kind: SignalKind::MemoryBytes,
-        tier: "app/shop".to_owned(),
-        part: "one".to_owned(),
-        value: Some(bytes),
-        inferred: false,
-        source: String::new(),
-        slope_per_second: None,
-        age_s: None,
-        trend: Vec::new(),
-        hint: None,
-    };
+    let memory = |bytes: f64| signal(SignalKind::MemoryBytes, "app/shop", "one", bytes);
     let mut watched = Watched::new();
     watched.snapshot.tiers = vec![service(TierKind::App, 1, 20.0)];
     watched.snapshot.signals = vec![memory(200e6)];
@@ -275,18 +279,7 @@ fn a_replica_that_nobody_asks_any_more_is_lost() {
 
 #[test]
 fn when_all_replicas_fall_behind_alike_the_primary_writes_nothing() {
-    let lag = |part: &str, seconds: f64| SignalView {
-        kind: SignalKind::ReplicaLagSeconds,
-        tier: "db-replica/orders".to_owned(),
-        part: part.to_owned(),
-        value: Some(seconds),
-        inferred: false,
-        source: String::new(),
-        slope_per_second: None,
-        age_s: None,
-        trend: Vec::new(),
-        hint: None,
-    };
+    let lag = |part, seconds| signal(SignalKind::ReplicaLagSeconds, "db-replica/orders", part, seconds);
     let warning =
         WarningView { rule: "replica-lag".to_owned(), tier: "db-replica/orders".to_owned(), ..WarningView::default() };
     for (last, tier) in [(9.0, "db-primary/orders"), (0.1, "db-replica/orders")] {
