@@ -13,6 +13,9 @@ use crate::traces::{Key, Place, Traces};
 /// Requests under which their number says nothing of the load: a capture may be a sample.
 const COUNTED: usize = 200;
 
+/// An operation stands out that is slower by so many times what the next one is.
+const STANDS_OUT: f64 = 4.0;
+
 /// So many times the usual requests are a spike.
 const MORE: f64 = 1.8;
 
@@ -58,7 +61,7 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
         (Sign::InTheGap, covered.in_gaps >= 0.7 * covered.score),
         (Sign::OwnWork, covered.in_gaps <= 0.4 * covered.score),
         (Sign::EveryOperation, slow_share >= 0.7),
-        (Sign::OneOperation, slow_count == 1 && known.len() > 1 && slow_share < 0.7),
+        (Sign::OneOperation, (slow_count == 1 && known.len() > 1 && slow_share < 0.7) || one_stands_out(&known)),
         (Sign::WritesOnly, writes_only(&own, symptom)),
         (Sign::OneInstance, instances.one_is_worse()),
         (Sign::NewVersion, instances.only_new_versions(scene.traces)),
@@ -71,6 +74,13 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
         (Sign::OneCarriesAll, instances.one_carries_all()),
     ];
     seen.into_iter().filter(|(_, is_seen)| *is_seen).map(|(sign, _)| sign).collect()
+}
+
+/// Whether one kind of visits is slower by far more than any other: what waits behind it is slower too.
+fn one_stands_out(known: &[&Pair]) -> bool {
+    let mut times: Vec<f64> = known.iter().map(|pair| pair.mean_ms / pair.usual_ms.max(0.05)).collect();
+    times.sort_unstable_by(|one, other| other.total_cmp(one));
+    matches!(times[..], [most, next, ..] if most >= STANDS_OUT * next.max(1.0))
 }
 
 fn writes_only(own: &[&Pair], symptom: Symptom) -> bool {
