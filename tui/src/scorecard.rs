@@ -6,7 +6,7 @@
 //! [`guesses`] does the same for simple ways that look at one moment, and [`table`] adds plays up.
 //!
 //! Over every injected fault: silence is a miss, and so is a verdict that the diagnosis itself doubts.
-//! [`play`] makes plays in virtual time, by the demo's simulation.
+//! The command makes plays in virtual time, by the demo's simulation.
 
 pub mod course;
 pub mod guesses;
