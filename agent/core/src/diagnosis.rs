@@ -189,6 +189,7 @@ fn judge(scene: &Scene<'_>) -> (Vec<Verdict>, Option<f64>) {
     } else {
         (failing, Symptom::Failing, more_failed)
     };
+    let tiers = if symptom == Symptom::Slower { behind_the_pool(scene, tiers) } else { tiers };
     let Some(first) = tiers.first().copied() else { return (Vec::new(), None) };
     let all: f64 = tiers.iter().map(|covered| covered.score).sum();
     let share = |score: f64| (score / excess.max(1e-9)).clamp(0.0, 1.0);
@@ -196,6 +197,25 @@ fn judge(scene: &Scene<'_>) -> (Vec<Verdict>, Option<f64>) {
     let own_verdict = tiers.iter().filter(|covered| covered.score >= ANOTHER * first.score);
     let verdicts = own_verdict.map(|covered| verdict(scene, *covered, symptom, share, &ranked)).collect();
     (verdicts, Some(share(all)))
+}
+
+/// Who waits for a connection waits for those that are in use: where a database is slower, the wait is its own.
+fn behind_the_pool(scene: &Scene<'_>, mut tiers: Vec<Covered>) -> Vec<Covered> {
+    let is_database = |tier: usize| matches!(scene.tiers[tier].kind, TierKind::DbPrimary | TierKind::DbReplica);
+    let Some(first) = tiers.first().copied().filter(|first| !is_database(first.tier)) else { return tiers };
+    if scene.signals.1.pool_waits(scene.signals.0).is_none() {
+        return tiers;
+    }
+    let slower = |tier: usize| {
+        let own = scene.wide.pairs.iter().filter(move |pair| pair.spot == Spot::At(tier) && pair.slower);
+        own.map(|pair| pair.excess_ms).sum::<f64>()
+    };
+    let databases = (0..scene.tiers.len()).filter(|tier| is_database(*tier) && slower(*tier) > 0.0);
+    let Some(tier) = databases.max_by(|one, other| slower(*one).total_cmp(&slower(*other))) else { return tiers };
+    let own = tiers.iter().find(|covered| covered.tier == tier).map_or(0.0, |covered| covered.score);
+    tiers.retain(|covered| covered.tier != tier && covered.tier != first.tier);
+    tiers.insert(0, Covered { tier, score: first.score + own, in_gaps: 0.0 });
+    tiers
 }
 
 /// The tiers that take longer, if any of them matters to requests.

@@ -8,6 +8,7 @@ use super::signals::Signals;
 use super::table::Sign;
 use crate::classify::{Act, PeerClass};
 use crate::engine::naming::TierName;
+use crate::tier::TierKind;
 use crate::traces::{Key, Place, Traces};
 
 /// Requests under which their number says nothing of the load: a capture may be a sample.
@@ -69,11 +70,18 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
         (Sign::NowAndThen, slower && now_and_then(&own)),
         (Sign::MoreRequests, more_requests(scene)),
         (Sign::CacheMisses, cache_misses(scene).is_some()),
-        (Sign::PoolWaits, scene.signals.1.pool_waits(scene.signals.0).is_some()),
+        (Sign::PoolWaits, pool_waits(scene, tier)),
         (Sign::ZoneGone, zone_gone(scene, &own).is_some()),
         (Sign::OneCarriesAll, instances.one_carries_all()),
     ];
     seen.into_iter().filter(|(_, is_seen)| *is_seen).map(|(sign, _)| sign).collect()
+}
+
+/// Whether requests wait for a connection, and not because the database is slower.
+fn pool_waits(scene: &Scene<'_>, tier: usize) -> bool {
+    let is_slow_database = matches!(scene.tiers[tier].kind, TierKind::DbPrimary | TierKind::DbReplica)
+        && scene.wide.pairs.iter().any(|pair| pair.spot == Spot::At(tier) && pair.slower);
+    scene.signals.1.pool_waits(scene.signals.0).is_some() && !is_slow_database
 }
 
 /// Whether one kind of visits is slower by far more than any other: what waits behind it is slower too.

@@ -45,6 +45,16 @@ fn app_cpu_busy_processors_keep_requests_waiting_before_they_are_taken() {
 }
 
 #[test]
+fn connections_are_short_because_the_database_is_slow() {
+    let mut signals = Signals::default();
+    signals.put(SignalKind::PoolPending, "app/shop", 12.0);
+    let slow =
+        Shop { app_ms: [60.0, 60.0], primary_read_ms: 30.0, insert_ms: 45.0, update_ms: 45.0, ..Shop::default() };
+    let report = report_with(&slow, 200, &signals);
+    assert_named(&report, "db-primary/orders@db1", "primary-cpu");
+}
+
+#[test]
 fn network_delay_is_the_callees() {
     let report = report(&Shop { gap_ms: 40.0, ..Shop::default() }, 120);
     assert_named(&report, "app/shop", "network-delay");
