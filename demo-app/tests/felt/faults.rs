@@ -150,7 +150,11 @@ async fn a_slow_third_party_is_slow_for_its_callers_and_nothing_else_is() {
 
 #[tokio::test]
 async fn gc_stalls_stretch_the_slowest_requests_of_one_instance() {
-    let outcome = play(&scenario(Fault::GcStalls)).await;
+    // Often and long enough, and with enough requests, that some are caught by a pause.
+    let mut scenario = scenario(Fault::GcStalls);
+    scenario.faults[0].plan.intensity = Intensity::High;
+    scenario.load.rate = 120.0;
+    let outcome = play(&scenario).await;
     let stretched = |spans: &[(&Resource, &Span)]| {
         let served = served(spans, APP, "service.instance.id");
         ["app-a", "app-b"].map(|name| served[name].iter().filter(|&&millis| millis > 300.0).count())
