@@ -111,7 +111,16 @@ async fn what_comes_in_by_otlp_goes_out_as_tiers_and_over_the_feed() {
 
     let address = agent.addresses().feed.unwrap().to_string().parse().unwrap();
     let options = ClientOptions { address, ..ClientOptions::default() };
-    let fed = client::once(&options, PATIENCE).await.unwrap();
+    // What watchers are given may be a tick behind.
+    let fed = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let fed = client::once(&options, PATIENCE).await.unwrap();
+            if known(&fed) {
+                break fed;
+            }
+        }
+    });
+    let fed = fed.await.unwrap();
     assert_eq!(fed.tiers.iter().map(|tier| &tier.id).collect::<Vec<_>>(), ids);
     drop(client);
     assert_eq!(agent.stop().await.pipeline.spans_accepted, 100);
