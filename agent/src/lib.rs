@@ -2,7 +2,8 @@
 //!
 //! The way of the data: [`receive`] takes OTLP from the network, [`decode`] walks its bytes (with
 //! [`wire`]) into compact batches, [`intake`] is the bounded way from there to the engine, which runs
-//! on a thread of its own ([`agent`]). [`feed`] serves its snapshots to screens, and [`admin`] says
+//! on a thread of its own ([`agent`]). [`history`] keeps its snapshots for an hour and records them, in files of
+//! [`recording`]. [`feed`] serves its snapshots to screens, and [`admin`] says
 //! how the agent itself is. [`capture`] reads OTLP from files instead, for [`analyze`].
 
 pub mod admin;
@@ -13,6 +14,8 @@ pub mod capture;
 pub mod decode;
 pub mod feed;
 pub mod headless;
+pub mod history;
 pub mod intake;
 pub mod receive;
+pub mod recording;
 pub mod wire;

@@ -780,6 +780,35 @@ pub struct Stretch {
     #[prost(double, tag = "2")]
     pub to_ms: f64,
 }
+/// Seconds that are kept together: the unit of history and of recordings, compressed as one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Block {
+    /// In order of time.
+    #[prost(message, repeated, tag = "1")]
+    pub seconds: ::prost::alloc::vec::Vec<Second>,
+    /// The traces that seconds name and no block since the last whole one holds.
+    #[prost(message, repeated, tag = "2")]
+    pub traces: ::prost::alloc::vec::Vec<KeptTrace>,
+}
+/// One second of a block.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Second {
+    /// Without its traces.
+    #[prost(message, optional, tag = "1")]
+    pub snapshot: ::core::option::Option<Snapshot>,
+    /// The keys of its traces, in order.
+    #[prost(fixed64, repeated, tag = "2")]
+    pub traces: ::prost::alloc::vec::Vec<u64>,
+}
+/// A trace that seconds refer to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct KeptTrace {
+    /// A hash of all that it says.
+    #[prost(fixed64, tag = "1")]
+    pub key: u64,
+    #[prost(message, optional, tag = "2")]
+    pub trace: ::core::option::Option<Trace>,
+}
 /// How much of each tier is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
