@@ -9,7 +9,7 @@ use clap::Args;
 use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop_core::config::{CapacityRules, Config, Limits as EngineLimits, TierRule};
 
-use crate::agent::AgentOptions;
+use crate::agent::{Agent, AgentOptions};
 use crate::feed::Token;
 use crate::feed::server::FeedOptions;
 use crate::receive::Limits;
@@ -49,6 +49,10 @@ pub struct AgentArgs {
     /// Most memory for figures and history, in MiB; over it the oldest detail goes.
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(8..=16384))]
     pub max_memory: u16,
+    /// What to ship to AWS.
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    pub ship: crate::ship::args::ShipArgs,
 }
 
 /// Where the feed is served by the headless agent.
@@ -76,8 +80,26 @@ pub fn token(file: Option<&PathBuf>) -> Result<Option<Token>> {
 }
 
 impl AgentArgs {
+    /// Starts an agent that a screen holds.
+    pub async fn start_embedded(self) -> Result<Agent> {
+        #[cfg(feature = "aws")]
+        let shipping = crate::ship::Shipping::start(self.ship.options()).await?;
+        let options = self.embedded()?;
+        #[cfg(feature = "aws")]
+        return Ok(Agent::start_shipping(options, shipping)?);
+        #[cfg(not(feature = "aws"))]
+        return Ok(Agent::start(options)?);
+    }
+
+    /// Starts a headless agent, which serves the feed and tells of itself.
+    pub async fn start_headless(mut self) -> Result<Agent> {
+        self.feed.get_or_insert(DEFAULT_FEED);
+        self.admin.get_or_insert(DEFAULT_ADMIN);
+        self.start_embedded().await
+    }
+
     /// The options of an agent that a screen holds: it serves nobody else unless asked to.
-    pub fn embedded(self) -> Result<AgentOptions> {
+    fn embedded(self) -> Result<AgentOptions> {
         let token = token(self.feed_token_file.as_ref())?;
         let mebibytes = |count: u16| usize::from(count) << 20;
         Ok(AgentOptions {
@@ -94,12 +116,5 @@ impl AgentArgs {
                 ..Config::default()
             },
         })
-    }
-
-    /// The options of a headless agent, which serves the feed and tells of itself.
-    pub fn headless(mut self) -> Result<AgentOptions> {
-        self.feed.get_or_insert(DEFAULT_FEED);
-        self.admin.get_or_insert(DEFAULT_ADMIN);
-        self.embedded()
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct DemoArgs {
     json: bool,
     #[command(flatten)]
     screen: ScreenArgs,
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    ship: tiertop_agent::ship::args::ShipArgs,
 }
 
 /// Runs one process of the demo.
@@ -49,7 +52,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
     }
     terminal::needed("--headless")?;
     let play = wanted(&args.play)?;
-    let (agent, demo) = start(&args.play, &play).await?;
+    let (agent, demo) = start(&args, &play).await?;
     let outcome = show(&args, &play, &demo, &agent).await;
     let stopped = stop(demo, agent).await;
     let code = outcome?;
@@ -60,18 +63,29 @@ fn wanted(args: &PlayArgs) -> Result<Play> {
     args.play().map_err(|why| eyre!(why))
 }
 
-async fn start(args: &PlayArgs, play: &Play) -> Result<(Agent, Demo)> {
-    let agent = Agent::start(AgentOptions::private())?;
+async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
+    let agent = start_agent(args).await?;
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = play.options(vec![program.into(), "demo-node".into()]);
     options.otlp_endpoint = format!("http://{}", agent.addresses().otlp_grpc);
     let demo = Demo::start(options).await.map_err(|error| {
         eyre!("failed to {error}\nlook whether this machine still has free memory, processes and disk")
     })?;
-    if let Some(address) = args.control {
+    if let Some(address) = args.play.control {
         demo.open_control(address).await.map_err(|error| eyre!("failed to {error}\ntry another --control"))?;
     }
     Ok((agent, demo))
+}
+
+#[cfg(feature = "aws")]
+async fn start_agent(args: &DemoArgs) -> Result<Agent> {
+    let shipping = tiertop_agent::ship::Shipping::start(args.ship.options()).await?;
+    Ok(Agent::start_shipping(AgentOptions::private(), shipping)?)
+}
+
+#[cfg(not(feature = "aws"))]
+async fn start_agent(_args: &DemoArgs) -> Result<Agent> {
+    Ok(Agent::start(AgentOptions::private())?)
 }
 
 async fn stop(demo: Demo, agent: Agent) -> Result<()> {
@@ -108,7 +122,7 @@ async fn report(args: DemoArgs) -> Result<ExitCode> {
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
     let (agent, demo) = tokio::select! {
-        started = start(&args.play, &play) => started?,
+        started = start(&args, &play) => started?,
         () = interrupt.heard() => return Ok(ExitCode::SUCCESS),
     };
     eprintln!(
