@@ -13,8 +13,8 @@ use super::{Configuration, read};
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigurationArgs {
     /// Configuration file [default: ~/.config/tiertop/config.toml, if it is there]; `tiertop config` prints one.
-    #[arg(long = "config", value_name = "FILE", env = "TIERTOP_CONFIG")]
-    pub file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "TIERTOP_CONFIG")]
+    pub config: Option<PathBuf>,
 }
 
 /// A file to be read.
@@ -64,7 +64,7 @@ impl ConfigurationArgs {
     /// Which file it is.
     pub fn found(&self) -> Found {
         let variable = |name| std::env::var_os(name);
-        self.file.clone().map_or_else(|| own(variable("XDG_CONFIG_HOME"), variable("HOME")), Found::Asked)
+        self.config.clone().map_or_else(|| own(variable("XDG_CONFIG_HOME"), variable("HOME")), Found::Asked)
     }
 
     /// What the file says, or the default where there is none.

@@ -51,6 +51,9 @@ fn in_words(said: &str) -> String {
     if let Some((found, wanted)) = wrong.and_then(|rest| rest.rsplit_once(", expected ")) {
         return format!("expected {}, found {found}", kind(wanted));
     }
+    if said == "invalid socket address syntax" {
+        return "it is no address; give IP:PORT, such as 127.0.0.1:4317".to_owned();
+    }
     if let Some(name) = said.strip_prefix("missing field ") {
         return format!("it needs {name}");
     }
@@ -79,6 +82,7 @@ fn kind(wanted: &str) -> &str {
     match wanted {
         "i64" | "u64" | "u32" | "u16" | "u8" | "usize" => "a whole number",
         "f64" => "a number",
+        "socket address" => "an address such as \"127.0.0.1:4317\"",
         "a boolean" => "true or false",
         "a sequence" => "a list in brackets",
         "a map" => "a table",
