@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::admin::{self, Admin};
+use crate::configuration::{Configuration, mebibytes};
 use crate::feed::server::{self as feed, FeedError, FeedOptions};
 use crate::intake::intake;
 use crate::receive::listen::{self, ListenError, Port};
@@ -56,6 +57,18 @@ impl AgentOptions {
             limits: Limits::default(),
             queue_bytes: QUEUE_BYTES,
             config: Config::default(),
+        }
+    }
+
+    /// The same with the ceilings and rules of a configuration; where to listen stays.
+    #[must_use]
+    pub fn configured(self, configuration: &Configuration) -> Self {
+        let limits = &configuration.limits;
+        Self {
+            limits: Limits { message_bytes: mebibytes(limits.message_mib), ..self.limits },
+            queue_bytes: mebibytes(limits.queue_mib) as u64,
+            config: configuration.engine(),
+            ..self
         }
     }
 }

@@ -10,6 +10,7 @@ use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
 use tiertop_agent::agent::{Agent, AgentOptions};
+use tiertop_agent::configuration::ConfigurationArgs;
 use tiertop_demo::Demo;
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, Play, PlayArgs};
@@ -35,6 +36,8 @@ pub(crate) struct DemoArgs {
     json: bool,
     #[command(flatten)]
     screen: ScreenArgs,
+    #[command(flatten)]
+    configuration: ConfigurationArgs,
     #[cfg(feature = "aws")]
     #[command(flatten)]
     ship: tiertop_agent::ship::args::ShipArgs,
@@ -80,12 +83,12 @@ async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
 #[cfg(feature = "aws")]
 async fn start_agent(args: &DemoArgs) -> Result<Agent> {
     let shipping = tiertop_agent::ship::Shipping::start(args.ship.options()).await?;
-    Ok(Agent::start_shipping(AgentOptions::private(), shipping)?)
+    Ok(Agent::start_shipping(AgentOptions::private().configured(&args.configuration.read()?), shipping)?)
 }
 
 #[cfg(not(feature = "aws"))]
-async fn start_agent(_args: &DemoArgs) -> Result<Agent> {
-    Ok(Agent::start(AgentOptions::private())?)
+async fn start_agent(args: &DemoArgs) -> Result<Agent> {
+    Ok(Agent::start(AgentOptions::private().configured(&args.configuration.read()?))?)
 }
 
 async fn stop(demo: Demo, agent: Agent) -> Result<()> {
