@@ -17,14 +17,19 @@ pub mod spool;
 pub mod status;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use clap::ValueEnum;
 use tiertop_core::snapshot::Snapshot;
+use tokio::sync::mpsc;
 use tracing::error;
 
 use aws::{AwsError, AwsOptions};
 use status::StatusReader;
+
+/// Snapshots that may wait for an exporter whose disk is slow: a minute of them.
+const WAITING_SNAPSHOTS: usize = 60;
 
 /// The exporters there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -79,13 +84,45 @@ impl Shipping {
     }
 }
 
-/// The way from the engine's thread to the exporters.
+/// The ways from the engine's thread to the exporters that take snapshots.
 #[derive(Debug, Default)]
-pub(crate) struct Tap {}
+pub struct Tap {
+    ways: Vec<Way>,
+}
+
+/// One exporter's way, with room for some snapshots.
+#[derive(Debug)]
+struct Way {
+    snapshots: mpsc::Sender<Arc<Snapshot>>,
+    missed_seconds: Arc<AtomicU64>,
+}
+
+/// An exporter's end of its way.
+#[derive(Debug)]
+pub struct Intake {
+    /// The snapshots, in order; they end when the agent stops.
+    pub snapshots: mpsc::Receiver<Arc<Snapshot>>,
+    /// Closed seconds that found no room.
+    pub missed_seconds: Arc<AtomicU64>,
+}
 
 impl Tap {
-    /// Hands a snapshot to every exporter, without waiting; what finds no room is counted there.
-    pub(crate) fn offer(&self, _snapshot: &Arc<Snapshot>) {}
+    /// A way to one more exporter.
+    pub fn way(&mut self) -> Intake {
+        let (sender, snapshots) = mpsc::channel(WAITING_SNAPSHOTS);
+        let missed_seconds = Arc::new(AtomicU64::new(0));
+        self.ways.push(Way { snapshots: sender, missed_seconds: Arc::clone(&missed_seconds) });
+        Intake { snapshots, missed_seconds }
+    }
+
+    /// Hands a snapshot to every exporter, without waiting; what finds no room is counted.
+    pub(crate) fn offer(&self, snapshot: &Arc<Snapshot>) {
+        for way in &self.ways {
+            if way.snapshots.try_send(Arc::clone(snapshot)).is_err() {
+                way.missed_seconds.fetch_add(snapshot.closed_seconds.len() as u64, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 /// The threads of the exporters. They end by themselves once the agent's snapshots end.

@@ -19,10 +19,10 @@ pub struct Backoff {
 
 impl Backoff {
     /// While time alone may mend it.
-    pub const SOON: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+    pub const SOON: Self = Self { first: Duration::from_secs(1), longest: Duration::from_mins(1) };
 
     /// While somebody must change something: credentials, a permission.
-    pub const SLOWLY: Self = Self { first: Duration::from_secs(30), longest: Duration::from_secs(300) };
+    pub const SLOWLY: Self = Self { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
 
     /// The wait after so many failures in a row, of which the service asked for at least `asked_for`.
     pub fn wait(self, failures: u64, asked_for: Option<Duration>) -> Duration {

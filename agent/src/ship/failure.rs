@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use aws_sdk_cloudwatch::config::http::HttpResponse;
 use aws_sdk_cloudwatch::error::{ProvideErrorMetadata, SdkError};
+use hyper_util::client::legacy::Error as ClientError;
 
 /// A failed call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +128,7 @@ fn of_dispatch(error: &(dyn Error + 'static)) -> Failure {
             "sign in (`aws sso login`), set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give --aws-profile",
         );
     }
-    let never_connected = find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect());
+    let never_connected = find::<ClientError>(error).is_some_and(ClientError::is_connect);
     if never_connected {
         let what = format!("no connection: {words}");
         return Failure::new(FailureKind::Unreached, what, "see whether this machine reaches the endpoint");

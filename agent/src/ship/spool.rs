@@ -97,14 +97,13 @@ impl Spool {
         }
         let file = folder.join("records");
         let mut found = Found::default();
-        let mut queue = match QueueFile::open(&file) {
-            Ok(queue) => queue,
-            Err(_) => {
-                let aside = unused_name(folder);
-                fs::rename(&file, &aside).map_err(failed)?;
-                found.set_aside = Some(aside);
-                QueueFile::open(&file)?
-            }
+        let mut queue = if let Ok(queue) = QueueFile::open(&file) {
+            queue
+        } else {
+            let aside = unused_name(folder);
+            fs::rename(&file, &aside).map_err(failed)?;
+            found.set_aside = Some(aside);
+            QueueFile::open(&file)?
         };
         queue.set_sync_writes(false);
         queue.set_overwrite_on_remove(false);
