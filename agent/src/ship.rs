@@ -78,7 +78,7 @@ impl Shipping {
     /// Starts the exporters that are asked for.
     pub async fn start(options: ShipOptions) -> Result<Self, ShipError> {
         if !options.exporters.is_empty() && !options.dry_run {
-            aws::load(&options.aws).await?;
+            Box::pin(aws::load(&options.aws)).await?;
         }
         Ok(Self::default())
     }
