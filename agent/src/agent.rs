@@ -11,15 +11,18 @@ use std::sync::Arc;
 use tiertop_core::config::Config;
 use tiertop_core::snapshot::{ExporterView, IngestCounts, Snapshot};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info};
 
 use crate::admin::{self, Admin};
 use crate::configuration::{Configuration, mebibytes};
 use crate::feed::server::{self as feed, FeedError, FeedOptions};
+use crate::history::args::RecordArgs;
+use crate::history::{self, History, HistoryOptions};
 use crate::intake::intake;
 use crate::receive::listen::{self, ListenError, Port};
 use crate::receive::{Limits, Protocol, Receiver};
+use crate::recording::RecordingError;
 #[cfg(feature = "aws")]
 use crate::ship::{Exporters, Shipping};
 
@@ -40,6 +43,8 @@ pub struct AgentOptions {
     pub queue_bytes: u64,
     /// The engine's.
     pub config: Config,
+    /// What is kept of the past, and recorded.
+    pub history: HistoryOptions,
 }
 
 /// Telemetry that may wait for the engine, unless told otherwise.
@@ -57,6 +62,7 @@ impl AgentOptions {
             limits: Limits::default(),
             queue_bytes: QUEUE_BYTES,
             config: Config::default(),
+            history: HistoryOptions::default(),
         }
     }
 
@@ -68,6 +74,7 @@ impl AgentOptions {
             limits: Limits { message_bytes: mebibytes(limits.message_mib), ..self.limits },
             queue_bytes: mebibytes(limits.queue_mib) as u64,
             config: configuration.engine(),
+            history: RecordArgs::default().options(&configuration.history),
             ..self
         }
     }
@@ -82,6 +89,9 @@ pub enum AgentError {
     /// The feed cannot be served.
     #[error("cannot {0}")]
     Feed(#[from] FeedError),
+    /// What shall be recorded cannot be.
+    #[error("cannot record: {0}")]
+    Recording(#[from] RecordingError),
     /// The system gives no thread.
     #[error("cannot start the engine's thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -96,6 +106,8 @@ pub struct Agent {
     tasks: JoinSet<()>,
     finish: watch::Sender<bool>,
     engine: std::thread::JoinHandle<()>,
+    history: History,
+    keeper: JoinHandle<()>,
     #[cfg(feature = "aws")]
     exporters: Exporters,
 }
@@ -157,6 +169,7 @@ impl Agent {
             offer(&snapshot);
             publish.send_replace(snapshot);
         };
+        let (history, keeper) = history::keep(options.history, snapshots.clone())?;
         let engine = engine::start(options.config, outlet, counts, publish, finished).map_err(AgentError::Thread)?;
 
         let mut tasks = JoinSet::new();
@@ -189,6 +202,8 @@ impl Agent {
             tasks,
             finish,
             engine,
+            history,
+            keeper: tokio::spawn(keeper),
             #[cfg(feature = "aws")]
             exporters: Exporters::default(),
         })
@@ -204,6 +219,11 @@ impl Agent {
         self.snapshots.clone()
     }
 
+    /// The seconds that were, and recording them.
+    pub fn history(&self) -> History {
+        self.history.clone()
+    }
+
     /// Stops listening, lets the engine finish what was acknowledged and exporters ship it, and returns the last
     /// snapshot.
     pub async fn stop(mut self) -> Arc<Snapshot> {
@@ -214,6 +234,9 @@ impl Agent {
         let engine = self.engine;
         if tokio::task::spawn_blocking(move || engine.join().is_err()).await.unwrap_or(true) {
             error!("the engine's thread panicked");
+        }
+        if self.keeper.await.is_err() {
+            error!("the task that keeps history panicked");
         }
         #[cfg(feature = "aws")]
         self.exporters.ended().await;

@@ -10,6 +10,7 @@
 
 mod difference;
 mod find;
+mod history;
 mod listen;
 mod memory;
 mod problem;
@@ -23,6 +24,7 @@ use tiertop_core::config::{CapacityRules, Config, TimeRules};
 
 pub use difference::differences;
 pub use find::{ConfigurationArgs, ConfigurationError, Found};
+pub use history::HistorySection;
 pub use listen::Listen;
 pub use memory::{Analyze, Ceilings, mebibytes};
 pub use problem::Problem;
@@ -42,6 +44,8 @@ pub struct Configuration {
     pub time: Time,
     /// What load is worth.
     pub capacity: Capacity,
+    /// What is kept of the past.
+    pub history: HistorySection,
     /// What `tiertop analyze` may use.
     pub analyze: Analyze,
     /// Which tier a service or peer is; the first rule that matches.
@@ -50,8 +54,15 @@ pub struct Configuration {
 }
 
 /// The text of each section, in the order in which they are printed.
-const SECTIONS: &[&str] =
-    &[listen::COMMENTED, memory::CEILINGS, system::TIME, system::CAPACITY, memory::ANALYZE, tiers::COMMENTED];
+const SECTIONS: &[&str] = &[
+    listen::COMMENTED,
+    memory::CEILINGS,
+    system::TIME,
+    system::CAPACITY,
+    history::COMMENTED,
+    memory::ANALYZE,
+    tiers::COMMENTED,
+];
 
 const OPENING: &str = "\
 # The configuration of tiertop: every key with what it is when nobody says anything.

@@ -4,8 +4,10 @@
 //! ceiling in bytes, go. The same blocks are what recordings are made of, so that one who begins to record can have
 //! the last hour in it.
 
+pub mod args;
 mod block;
 mod keeper;
+mod recorder;
 mod shelf;
 
 pub use block::{Block, BlockError, Packer, SECONDS_PER_BLOCK, Traces};

@@ -1,15 +1,15 @@
-//! The task that keeps history, and records.
+//! The task that keeps history, and what one can ask of it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tiertop_core::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
 
 use super::block::{Block, BlockError};
+use super::recorder::{Recorder, RecorderThread};
 use super::shelf::{Shelf, read_last};
-use crate::recording::{Head, RecordingError, Ring, Writer};
+use crate::recording::RecordingError;
 
 /// How much history is kept, and what is recorded from the start.
 #[derive(Clone, Debug)]
@@ -76,8 +76,8 @@ impl History {
     /// The snapshot of a moment, or the last one before it; the first for what is earlier.
     pub fn at(&self, unix_ms: u64) -> Result<Option<Arc<Snapshot>>, BlockError> {
         let (open, blocks) = {
-            let shelf = lock(&self.shelf);
-            (shelf.open().to_vec(), shelf.around(unix_ms))
+            let kept = lock(&self.shelf);
+            (kept.open().to_vec(), kept.around(unix_ms))
         };
         if open.first().is_some_and(|first| first.at_unix_ms <= unix_ms || blocks.is_empty()) {
             return Ok(pick(&open, unix_ms));
@@ -87,8 +87,8 @@ impl History {
 
     /// All blocks, and the seconds that none holds yet: everything that is kept.
     pub fn all(&self) -> (Vec<Arc<Block>>, Vec<Arc<Snapshot>>) {
-        let shelf = lock(&self.shelf);
-        (shelf.blocks().cloned().collect(), shelf.open().to_vec())
+        let kept = lock(&self.shelf);
+        (kept.blocks().cloned().collect(), kept.open().to_vec())
     }
 
     /// What is being recorded.
@@ -98,20 +98,20 @@ impl History {
 
     /// Begins a recording; one that is being written ends.
     pub async fn record(&self, options: RecordOptions) -> Result<(), RecordingError> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, reply) = oneshot::channel();
         let file = options.file.clone();
         // Whoever does not take the question does not answer either.
         drop(self.asks.send(Ask::Record(options, answer)).await);
-        answered.await.unwrap_or(Err(RecordingError::Stopped(file)))
+        reply.await.unwrap_or(Err(RecordingError::Stopped(file)))
     }
 
     /// Ends the recording, with all seconds up to now, and says what was written.
     pub async fn stop_recording(&self) -> RecordingState {
-        let (answer, answered) = oneshot::channel();
+        let (answer, reply) = oneshot::channel();
         if self.asks.send(Ask::Stop(answer)).await.is_err() {
             return RecordingState::default();
         }
-        answered.await.unwrap_or_default()
+        reply.await.unwrap_or_default()
     }
 }
 
@@ -133,132 +133,60 @@ pub fn keep(
     snapshots: watch::Receiver<Arc<Snapshot>>,
 ) -> Result<(History, impl Future<Output = ()> + Send), RecordingError> {
     let shelf = Arc::new(Mutex::new(Shelf::new(options.seconds * 1_000, options.bytes)));
-    let (asks, asked) = mpsc::channel(4);
+    let (asks, questions) = mpsc::channel(4);
     let (publish, state) = watch::channel(RecordingState::default());
-    let ring = options.ring.map(|(folder, bytes)| Ring::open(&folder, bytes)).transpose()?;
-    let mut keeper = Keeper { shelf: Arc::clone(&shelf), writer: None, ring, publish };
-    if let Some(record) = options.record {
-        keeper.begin(&record)?;
-    }
-    Ok((History { shelf, asks, state }, keeper.run(snapshots, asked)))
+    let recorder = Recorder::new(options.record.as_ref(), options.ring, publish)?;
+    let keeper = Keeper { shelf: Arc::clone(&shelf), recorder: recorder.start()? };
+    Ok((History { shelf, asks, state }, keeper.run(snapshots, questions)))
 }
 
 struct Keeper {
     shelf: Arc<Mutex<Shelf>>,
-    writer: Option<Writer>,
-    ring: Option<Ring>,
-    publish: watch::Sender<RecordingState>,
+    recorder: RecorderThread,
 }
 
 impl Keeper {
-    async fn run(mut self, mut snapshots: watch::Receiver<Arc<Snapshot>>, mut asked: mpsc::Receiver<Ask>) {
+    async fn run(self, mut snapshots: watch::Receiver<Arc<Snapshot>>, mut questions: mpsc::Receiver<Ask>) {
         loop {
             tokio::select! {
                 changed = snapshots.changed() => {
                     let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                    let is_new = snapshot.at_unix_ms > lock(&self.shelf).reach().map_or(0, |(_, last)| last);
-                    if is_new {
-                        let block = lock(&self.shelf).push(snapshot);
-                        self = self.write_apart(block).await;
+                    let mut kept = lock(&self.shelf);
+                    if snapshot.at_unix_ms > kept.reach().map_or(0, |(_, last)| last)
+                        && let Some(block) = kept.push(snapshot)
+                    {
+                        self.recorder.write(block);
                     }
                     if changed.is_err() {
                         break;
                     }
                 }
-                Some(ask) = asked.recv() => self.answer(ask),
+                Some(ask) = questions.recv() => self.answer(ask),
             }
         }
-        let block = lock(&self.shelf).flush();
-        self.write_apart(block).await;
+        self.flush();
+        self.recorder.end().await;
     }
 
-    /// Writes on a thread where a slow disk holds nobody up.
-    async fn write_apart(mut self, block: Option<Arc<Block>>) -> Self {
-        let Some(block) = block.filter(|_| self.writer.is_some() || self.ring.is_some()) else { return self };
-        let publish = self.publish.clone();
-        let shelf = Arc::clone(&self.shelf);
-        let written = tokio::task::spawn_blocking(move || {
-            self.write(&block);
-            self
-        });
-        written.await.unwrap_or_else(|error| {
-            error!(%error, "recording ended");
-            Self { shelf, writer: None, ring: None, publish }
-        })
-    }
-
-    fn write(&mut self, block: &Block) {
-        if let Some(ring) = &mut self.ring
-            && let Err(error) = ring.write(block, &head(block.first_unix_ms))
-        {
-            error!(%error, "the ring of recordings ended");
-            self.ring = None;
-        }
-        let Some(writer) = &mut self.writer else { return };
-        let ended = if writer.has_room_for(block) {
-            writer.write(block).err().map(|error| error.to_string())
-        } else {
-            Some(format!("{} is as long as it may be", writer.path().display()))
-        };
-        if let Some(reason) = ended {
-            error!(%reason, "recording ended");
-            self.writer = None;
-            self.publish.send_modify(|state| (state.file, state.ended) = (None, Some(reason)));
-        } else {
-            let bytes = writer.bytes();
-            self.publish.send_modify(|state| state.bytes = bytes);
+    /// Hands on the seconds that no block holds yet.
+    fn flush(&self) {
+        if let Some(block) = lock(&self.shelf).flush() {
+            self.recorder.write(block);
         }
     }
 
-    fn answer(&mut self, ask: Ask) {
+    fn answer(&self, ask: Ask) {
+        self.flush();
         match ask {
-            // Whoever asked may have left.
-            Ask::Record(options, answer) => drop(answer.send(self.begin(&options))),
-            Ask::Stop(answer) => {
-                let block = lock(&self.shelf).flush();
-                if let Some(block) = block {
-                    self.write(&block);
-                }
-                let state = self.publish.borrow().clone();
-                self.writer = None;
-                self.publish.send_modify(|state| state.file = None);
-                drop(answer.send(state));
+            Ask::Record(options, answer) => {
+                let before = {
+                    let mut kept = lock(&self.shelf);
+                    kept.begin_anew();
+                    if options.with_history { kept.blocks().cloned().collect() } else { Vec::new() }
+                };
+                self.recorder.begin(options, before, answer);
             }
+            Ask::Stop(answer) => self.recorder.stop(answer),
         }
     }
-
-    fn begin(&mut self, options: &RecordOptions) -> Result<(), RecordingError> {
-        let (blocks, flushed) = {
-            let mut shelf = lock(&self.shelf);
-            let flushed = shelf.flush();
-            let blocks = if options.with_history { shelf.blocks().cloned().collect() } else { Vec::new() };
-            shelf.begin_anew();
-            (blocks, flushed)
-        };
-        if let Some(block) = flushed {
-            self.write(&block);
-        }
-        let started_unix_ms = blocks.first().map_or_else(crate::recording::now_unix_ms, |block| block.first_unix_ms);
-        let mut writer = Writer::create(&options.file, &head(started_unix_ms), options.most_bytes)?;
-        // The newest is what matters, where not all has room.
-        let mut left = options.most_bytes;
-        let fits = |block: &&Arc<Block>| {
-            let size = block.payload.len() as u64 + 64;
-            left = left.saturating_sub(size);
-            left > 0
-        };
-        let with_room = blocks.iter().rev().take_while(fits).count();
-        for block in &blocks[blocks.len() - with_room..] {
-            writer.write(block)?;
-        }
-        info!(file = %options.file.display(), "recording");
-        let bytes = writer.bytes();
-        self.publish.send_replace(RecordingState { file: Some(options.file.clone()), bytes, ended: None });
-        self.writer = Some(writer);
-        Ok(())
-    }
-}
-
-fn head(started_unix_ms: u64) -> Head {
-    Head { program: env!("CARGO_PKG_VERSION").to_owned(), started_unix_ms }
 }

@@ -42,6 +42,9 @@ pub enum RecordingError {
         /// What is wrong.
         source: BlockError,
     },
+    /// The system gives no thread.
+    #[error("cannot start the recorder's thread: {0}")]
+    Thread(#[source] io::Error),
     /// The agent has stopped, and records no more.
     #[error("{}: the agent has stopped", .0.display())]
     Stopped(PathBuf),
