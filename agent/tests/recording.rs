@@ -1,4 +1,5 @@
 //! Recordings on a real disk, through the task that keeps history.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -114,8 +115,10 @@ async fn a_recording_ends_before_it_is_longer_than_it_may_be() {
     let options = RecordOptions { most_bytes: 2_000, ..to(&file) };
     let system = System::start(HistoryOptions { record: Some(options), ..HistoryOptions::default() });
     system.live(1..=300).await;
-    let state = system.history.recording().borrow().clone();
-    assert!(state.ended.unwrap().contains("as long as it may be"));
+    let mut state = system.history.recording();
+    let ended = tokio::time::timeout(PATIENCE, state.wait_for(|state| state.ended.is_some())).await.unwrap().unwrap();
+    assert!(ended.ended.as_ref().unwrap().contains("as long as it may be"));
+    drop(ended);
     system.end().await;
     assert!(file.metadata().unwrap().len() <= 2_000);
     let seconds = seconds_of(&file);

@@ -11,6 +11,7 @@ use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
 use tiertop_agent::agent::{Agent, AgentOptions};
 use tiertop_agent::configuration::ConfigurationArgs;
+use tiertop_agent::history::args::RecordArgs;
 use tiertop_demo::Demo;
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, Play, PlayArgs};
@@ -38,6 +39,8 @@ pub(crate) struct DemoArgs {
     screen: ScreenArgs,
     #[command(flatten)]
     configuration: ConfigurationArgs,
+    #[command(flatten)]
+    record: RecordArgs,
     #[cfg(feature = "aws")]
     #[command(flatten)]
     ship: tiertop_agent::ship::args::ShipArgs,
@@ -83,12 +86,18 @@ async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
 #[cfg(feature = "aws")]
 async fn start_agent(args: &DemoArgs) -> Result<Agent> {
     let shipping = tiertop_agent::ship::Shipping::start(args.ship.options()).await?;
-    Ok(Agent::start_shipping(AgentOptions::private().configured(&args.configuration.read()?), shipping)?)
+    Ok(Agent::start_shipping(agent_options(args)?, shipping)?)
 }
 
 #[cfg(not(feature = "aws"))]
 async fn start_agent(args: &DemoArgs) -> Result<Agent> {
-    Ok(Agent::start(AgentOptions::private().configured(&args.configuration.read()?))?)
+    Ok(Agent::start(agent_options(args)?)?)
+}
+
+fn agent_options(args: &DemoArgs) -> Result<AgentOptions> {
+    let configuration = args.configuration.read()?;
+    let history = args.record.options(&configuration.history);
+    Ok(AgentOptions { history, ..AgentOptions::private().configured(&configuration) })
 }
 
 async fn stop(demo: Demo, agent: Agent) -> Result<()> {
