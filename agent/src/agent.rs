@@ -177,10 +177,10 @@ impl Agent {
         tasks.spawn(receiver.clone().serve(grpc, Protocol::Grpc, stopped.clone()));
         tasks.spawn(receiver.serve(http, Protocol::Http, stopped.clone()));
         if let Some(listener) = feed_listener {
-            let (snapshots, mut stopped) = (snapshots.clone(), stopped.clone());
+            let (snapshots, history, mut stopped) = (snapshots.clone(), history.clone(), stopped.clone());
             tasks.spawn(async move {
                 let shutdown = async move { drop(stopped.wait_for(|stop| *stop).await) };
-                if let Err(error) = feed::serve(listener, snapshots, shutdown).await {
+                if let Err(error) = feed::serve(listener, snapshots, Some(history), shutdown).await {
                     error!(%error, "the feed ended");
                 }
             });

@@ -182,7 +182,7 @@ fn traces_are_those_of_the_tier_at_fault_until_all_are_asked_for() {
     let listed = |app: &App| app.looking.traces(app.shown().unwrap()).len();
     press(&mut app, KeyCode::Char('t'));
     assert_eq!(listed(&app), 1);
-    press(&mut app, KeyCode::Char('a'));
+    press(&mut app, KeyCode::Char('A'));
     assert_eq!(listed(&app), 5);
     press(&mut app, KeyCode::Char('s'));
     let shown = app.shown().unwrap();

@@ -16,7 +16,7 @@ use tiertop_demo::Demo;
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, Play, PlayArgs};
 
-use super::{Format, ScreenArgs, print, say, updates_of};
+use super::{Format, ScreenArgs, print, say, source_of};
 
 /// How long a report without a screen watches, unless told.
 const HEADLESS_FOR: Duration = Duration::from_secs(30);
@@ -117,7 +117,7 @@ async fn run_play(play: &Play, demo: &Demo, shutdown: impl Future<Output = ()>) 
 
 /// The screen, until the user quits or the time is over.
 async fn show(args: &DemoArgs, play: &Play, demo: &Demo, agent: &Agent) -> Result<ExitCode> {
-    let screen = run::run(args.screen.options(SourceLabel::Demo), updates_of(agent.snapshots()));
+    let screen = run::run(args.screen.options(SourceLabel::Demo), source_of(agent));
     tokio::select! {
         exit = screen => Ok(ExitCode::from(exit?.code())),
         played = run_play(play, demo, std::future::pending()) => played.map(|_| ExitCode::SUCCESS),

@@ -15,6 +15,12 @@ pub struct WatchRequest {
     #[prost(enumeration = "Detail", tag = "1")]
     pub detail: i32,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PastRequest {
+    /// Which moment, milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "1")]
+    pub at_unix_ms: u64,
+}
 /// Everything known about the watched system at one moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Snapshot {
@@ -1595,6 +1601,27 @@ pub mod feed_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("tiertop.feed.v1.Feed", "Watch"));
             self.inner.server_streaming(req, path, codec).await
+        }
+        /// A past second, or the last before it, or the first that is kept; NOT_FOUND while none is.
+        pub async fn past(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PastRequest>,
+        ) -> std::result::Result<tonic::Response<super::Snapshot>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tiertop.feed.v1.Feed/Past",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("tiertop.feed.v1.Feed", "Past"));
+            self.inner.unary(req, path, codec).await
         }
     }
 }
