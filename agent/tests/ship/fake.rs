@@ -1,7 +1,7 @@
 //! CloudWatch's `PutMetricData` as the SDK speaks it, Smithy RPC v2 in CBOR, with every documented limit
 //! enforced. It can be told to throttle, fail, refuse credentials, or take data and lose the answer.
 
-use std::io::Read;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -97,7 +97,7 @@ impl Fake {
         self.state.lock().unwrap().mood
     }
 
-    pub(crate) fn become_(&self, mood: Mood) {
+    pub(crate) fn turn(&self, mood: Mood) {
         self.state.lock().unwrap().mood = mood;
     }
 
@@ -188,14 +188,14 @@ fn failure(code: &str, status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-type Read<T> = Result<T, String>;
+type Checked<T> = Result<T, String>;
 
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let Value::Map(members) = value else { return None };
     members.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value)
 }
 
-fn text(value: &Value, name: &str) -> Read<String> {
+fn text(value: &Value, name: &str) -> Checked<String> {
     member(value, name).and_then(Value::as_text).map(str::to_owned).ok_or_else(|| format!("no {name}"))
 }
 
@@ -203,7 +203,7 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     member(value, name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn number(value: &Value) -> Read<f64> {
+fn number(value: &Value) -> Checked<f64> {
     let number = match value {
         Value::Float(number) => *number,
         Value::Integer(number) => i128::from(*number) as f64,
@@ -213,12 +213,12 @@ fn number(value: &Value) -> Read<f64> {
     if number.is_finite() && number.abs() <= 2_f64.powi(360) { Ok(number) } else { Err(format!("{number}")) }
 }
 
-fn figure(value: &Value, name: &str) -> Read<f64> {
+fn figure(value: &Value, name: &str) -> Checked<f64> {
     number(member(value, name).ok_or_else(|| format!("no {name}"))?)
 }
 
 /// Reads a request and holds it against every limit.
-fn read(body: &[u8], now: u64) -> Read<Vec<Taken>> {
+fn read(body: &[u8], now: u64) -> Checked<Vec<Taken>> {
     let all: Value = ciborium::from_reader(body).map_err(|error| error.to_string())?;
     let namespace = text(&all, "Namespace")?;
     let datums = list(&all, "MetricData");
@@ -235,12 +235,12 @@ fn read(body: &[u8], now: u64) -> Read<Vec<Taken>> {
     datums.iter().map(|datum| datum_of(datum, &namespace, now)).collect()
 }
 
-fn datum_of(datum: &Value, namespace: &str, now: u64) -> Read<Taken> {
+fn datum_of(datum: &Value, namespace: &str, now: u64) -> Checked<Taken> {
     let metric = text(datum, "MetricName")?;
     let unix_s = figure(datum, "Timestamp")? as u64;
     let dimensions = list(datum, "Dimensions");
     let dimensions: Vec<(String, String)> =
-        dimensions.iter().map(|it| Ok((text(it, "Name")?, text(it, "Value")?))).collect::<Read<_>>()?;
+        dimensions.iter().map(|it| Ok((text(it, "Name")?, text(it, "Value")?))).collect::<Checked<_>>()?;
     let is_value = |value: &String| {
         !value.trim().is_empty()
             && value.len() <= 1024
@@ -266,7 +266,7 @@ fn datum_of(datum: &Value, namespace: &str, now: u64) -> Read<Taken> {
 }
 
 /// Count, sum, least and greatest, as CloudWatch computes them.
-fn figures(datum: &Value) -> Read<(f64, f64, f64, f64)> {
+fn figures(datum: &Value) -> Checked<(f64, f64, f64, f64)> {
     let kinds = ["Value", "Values", "StatisticValues"];
     if kinds.iter().filter(|kind| member(datum, kind).is_some()).count() != 1 {
         return Err(format!("not one of {kinds:?}"));
@@ -283,7 +283,7 @@ fn figures(datum: &Value) -> Read<(f64, f64, f64, f64)> {
             figure(set, "Maximum")?,
         ));
     }
-    let numbers = |name| list(datum, name).iter().map(number).collect::<Read<Vec<f64>>>();
+    let numbers = |name| list(datum, name).iter().map(number).collect::<Checked<Vec<f64>>>();
     let (values, counts) = (numbers("Values")?, numbers("Counts")?);
     if values.is_empty() || values.len() > 150 || counts.len() != values.len() {
         return Err(format!("{} values, {} counts", values.len(), counts.len()));
