@@ -206,7 +206,7 @@ async fn a_lost_answer_is_told_since_it_may_count_twice() {
     fake.turn(Mood::LosingAnswers);
     let folder = tempfile::tempdir().unwrap();
     let mut shipped = Shipped::plain(&fake, folder.path()).await;
-    shipped.feed(NOW..NOW + 1, "shop").await;
+    shipped.feed(std::iter::once(NOW), "shop").await;
     shipped.until(|view| view.maybe_twice >= 2 * EACH).await;
     fake.turn(Mood::Well);
     let view = shipped.until(|view| view.waiting == 0).await;
@@ -239,7 +239,7 @@ async fn a_record_that_is_refused_is_set_aside_and_takes_no_other_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut shipped = Shipped::plain(&fake, folder.path()).await;
     shipped.feed(NOW..NOW + 5, "good").await;
-    shipped.feed(NOW + 5..NOW + 6, "bad").await;
+    shipped.feed(std::iter::once(NOW + 5), "bad").await;
     shipped.feed(NOW + 6..NOW + 10, "good").await;
     fake.turn(Mood::Well);
     let view = shipped.until(|view| view.waiting == 0).await;

@@ -150,6 +150,8 @@ impl Latency {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "the extremes are passed on as they are")]
+
     use proptest::prelude::*;
     use tiertop_core::distribution::Distribution;
 
