@@ -15,6 +15,7 @@ mod memory;
 mod problem;
 mod ranges;
 mod read;
+mod shipping;
 mod system;
 mod tiers;
 
@@ -27,6 +28,7 @@ pub use listen::Listen;
 pub use memory::{Analyze, Ceilings, mebibytes};
 pub use problem::Problem;
 pub use read::read;
+pub use shipping::{AwsSection, CloudwatchSection, Exporter, namespace, resolution};
 pub use system::{Capacity, Time};
 pub use tiers::TierSection;
 
@@ -44,14 +46,25 @@ pub struct Configuration {
     pub capacity: Capacity,
     /// What `tiertop analyze` may use.
     pub analyze: Analyze,
+    /// What is shipped to AWS, and as whom.
+    pub aws: AwsSection,
+    /// How metrics are shipped.
+    pub cloudwatch: CloudwatchSection,
     /// Which tier a service or peer is; the first rule that matches.
     #[serde(rename = "tier")]
     pub tiers: Vec<TierSection>,
 }
 
 /// The text of each section, in the order in which they are printed.
-const SECTIONS: &[&str] =
-    &[listen::COMMENTED, memory::CEILINGS, system::TIME, system::CAPACITY, memory::ANALYZE, tiers::COMMENTED];
+const SECTIONS: &[&str] = &[
+    listen::COMMENTED,
+    memory::CEILINGS,
+    system::TIME,
+    system::CAPACITY,
+    memory::ANALYZE,
+    shipping::COMMENTED,
+    tiers::COMMENTED,
+];
 
 const OPENING: &str = "\
 # The configuration of tiertop: every key with what it is when nobody says anything.
