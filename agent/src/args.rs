@@ -9,10 +9,12 @@ use clap::Args;
 use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop_core::config::TierRule;
 
-use crate::agent::AgentOptions;
+use crate::agent::{Agent, AgentOptions};
 use crate::configuration::{Configuration, ConfigurationArgs, ConfigurationError, Listen, TierSection};
 use crate::feed::Token;
 use crate::feed::server::FeedOptions;
+#[cfg(feature = "aws")]
+use crate::ship::{Shipping, args::ShipArgs};
 
 /// Where to listen, and what to know beforehand. What is not given here is as the configuration file has it.
 #[derive(Clone, Debug, Default, Args)]
@@ -53,6 +55,10 @@ pub struct AgentArgs {
     /// Most memory for figures and history, in MiB; over it the oldest detail goes [default: 64].
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(8..=16384))]
     pub max_memory: Option<u16>,
+    /// What to ship to AWS.
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    pub ship: ShipArgs,
 }
 
 /// Where the feed is served by the headless agent.
@@ -99,14 +105,27 @@ impl AgentArgs {
         Ok(all)
     }
 
-    /// The options of an agent that a screen holds: it serves nobody else unless asked to.
-    pub fn embedded(self) -> Result<AgentOptions> {
-        self.options(None, None)
+    /// Starts an agent that a screen holds: it serves nobody else unless asked to.
+    pub async fn start_embedded(self) -> Result<Agent> {
+        self.start(None, None).await
     }
 
-    /// The options of a headless agent, which serves the feed and tells of itself.
-    pub fn headless(self) -> Result<AgentOptions> {
-        self.options(Some(DEFAULT_FEED), Some(DEFAULT_ADMIN))
+    /// Starts a headless agent, which serves the feed and tells of itself.
+    pub async fn start_headless(self) -> Result<Agent> {
+        self.start(Some(DEFAULT_FEED), Some(DEFAULT_ADMIN)).await
+    }
+
+    #[cfg(feature = "aws")]
+    async fn start(self, usual_feed: Option<SocketAddr>, usual_admin: Option<SocketAddr>) -> Result<Agent> {
+        let ship = self.ship.options();
+        let options = self.options(usual_feed, usual_admin)?;
+        Ok(Agent::start_shipping(options, Shipping::start(ship).await?)?)
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[expect(clippy::unused_async, reason = "what ships has to wait")]
+    async fn start(self, usual_feed: Option<SocketAddr>, usual_admin: Option<SocketAddr>) -> Result<Agent> {
+        Ok(Agent::start(self.options(usual_feed, usual_admin)?)?)
     }
 
     fn options(self, usual_feed: Option<SocketAddr>, usual_admin: Option<SocketAddr>) -> Result<AgentOptions> {

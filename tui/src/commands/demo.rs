@@ -38,6 +38,9 @@ pub(crate) struct DemoArgs {
     screen: ScreenArgs,
     #[command(flatten)]
     configuration: ConfigurationArgs,
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    ship: tiertop_agent::ship::args::ShipArgs,
 }
 
 /// Runs one process of the demo.
@@ -64,7 +67,7 @@ fn wanted(args: &PlayArgs) -> Result<Play> {
 }
 
 async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
-    let agent = Agent::start(AgentOptions::private().configured(&args.configuration.read()?))?;
+    let agent = start_agent(args).await?;
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = play.options(vec![program.into(), "demo-node".into()]);
     options.otlp_endpoint = format!("http://{}", agent.addresses().otlp_grpc);
@@ -75,6 +78,17 @@ async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
         demo.open_control(address).await.map_err(|error| eyre!("failed to {error}\ntry another --control"))?;
     }
     Ok((agent, demo))
+}
+
+#[cfg(feature = "aws")]
+async fn start_agent(args: &DemoArgs) -> Result<Agent> {
+    let shipping = tiertop_agent::ship::Shipping::start(args.ship.options()).await?;
+    Ok(Agent::start_shipping(AgentOptions::private().configured(&args.configuration.read()?), shipping)?)
+}
+
+#[cfg(not(feature = "aws"))]
+async fn start_agent(args: &DemoArgs) -> Result<Agent> {
+    Ok(Agent::start(AgentOptions::private().configured(&args.configuration.read()?))?)
 }
 
 async fn stop(demo: Demo, agent: Agent) -> Result<()> {
