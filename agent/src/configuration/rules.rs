@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::de::Deserializer;
-use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use tiertop_core::config::TierPattern;
 use tiertop_core::diagnosis::CLASSES;
@@ -13,10 +11,9 @@ use tiertop_core::snapshot::SignalKind;
 use tiertop_core::tier::TierKind;
 
 use super::problem::choice;
-use super::ranges::whole;
 
 /// How long conditions must hold, unless the rule says.
-const LASTING: Duration = Duration::from_secs(10);
+const LASTING: Lasting = Lasting(Duration::from_secs(10));
 
 /// One rule: as it is written, and as the engine takes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,11 +33,10 @@ struct RuleText {
     member: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     when: Vec<ConditionText>,
-    #[serde(rename = "for", default, with = "lasting")]
-    lasting: Option<Duration>,
+    #[serde(rename = "for")]
+    lasting: Option<Lasting>,
     replaces: Option<String>,
-    #[serde(default, with = "phase")]
-    phase: Option<Phase>,
+    phase: Option<PhaseNumber>,
     say: Option<String>,
     now: Option<String>,
     for_good: Option<String>,
@@ -90,7 +86,7 @@ impl TryFrom<RuleText> for RuleSection {
             title: text.title.clone().unwrap_or_else(|| text.name.replace('-', " ")),
             tier: pattern(text.tier, text.member.as_deref()),
             basis: basis(&text)?,
-            phase: text.phase,
+            phase: text.phase.map(|number| number.0),
             say: text.say.clone(),
             now: text.now.clone(),
             for_good: text.for_good.clone(),
@@ -107,7 +103,7 @@ fn basis(text: &RuleText) -> Result<Basis, String> {
     match (&text.replaces, text.when.is_empty()) {
         (None, false) => Ok(Basis::When {
             all: text.when.iter().map(condition).collect::<Result<_, _>>()?,
-            lasting_ms: text.lasting.unwrap_or(LASTING).as_millis() as u64,
+            lasting_ms: text.lasting.unwrap_or(LASTING).0.as_millis() as u64,
         }),
         (Some(class), true) => {
             let names: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
@@ -144,37 +140,42 @@ fn name_of(variant: &impl Serialize) -> String {
 }
 
 /// A time such as `30s`.
-mod lasting {
-    use super::{Deserialize, Deserializer, Duration, Serializer};
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Lasting(Duration);
 
-    pub(super) fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        match time {
-            Some(time) => serializer.collect_str(&humantime::format_duration(*time)),
-            None => serializer.serialize_none(),
-        }
-    }
+impl TryFrom<String> for Lasting {
+    type Error = String;
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        let text = String::deserialize(deserializer)?;
+    fn try_from(text: String) -> Result<Self, String> {
         let time = humantime::parse_duration(&text);
-        time.map(Some).map_err(|_| serde::de::Error::custom(format!("`{text}` is no time, such as \"30s\" or \"2m\"")))
+        time.map(Self).map_err(|_| format!("`{text}` is no time, such as \"30s\" or \"2m\""))
+    }
+}
+
+impl From<Lasting> for String {
+    fn from(time: Lasting) -> Self {
+        humantime::format_duration(time.0).to_string()
     }
 }
 
 /// A phase by its number.
-mod phase {
-    use super::{Deserializer, LADDER, Phase, Serializer, whole};
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+struct PhaseNumber(Phase);
 
-    pub(super) fn serialize<S: Serializer>(phase: &Option<Phase>, serializer: S) -> Result<S::Ok, S::Error> {
-        match phase {
-            Some(phase) => serializer.serialize_u8(phase.number()),
-            None => serializer.serialize_none(),
-        }
+impl TryFrom<i64> for PhaseNumber {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        let text = LADDER.iter().find(|text| i64::from(text.number) == number);
+        text.map(|text| Self(text.phase)).ok_or_else(|| format!("{number} is not from 1 to {}", LADDER.len()))
     }
+}
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Phase>, D::Error> {
-        let number: usize = whole::<1, 6, _, _>(deserializer)?;
-        Ok(Some(LADDER[number - 1].phase))
+impl From<PhaseNumber> for i64 {
+    fn from(number: PhaseNumber) -> Self {
+        number.0.number().into()
     }
 }
 

@@ -168,7 +168,7 @@ impl Live {
             let incidents = std::mem::take(&mut self.incidents);
             let (told, holding) = (self.told.clone(), std::mem::take(&mut self.holding));
             let levels = std::mem::take(&mut self.levels);
-            *self = Self { incidents, levels, told, holding, ..Self::new(traces, shapes) };
+            *self = Self { levels, incidents, told, holding, ..Self::new(traces, shapes) };
         }
         let alarms: Vec<Alarm> =
             [Flow::Front, Flow::Behind].into_iter().filter_map(|flow| self.gate.alarm(flow)).collect();

@@ -138,8 +138,8 @@ impl Condition {
     /// What was measured, if it holds.
     fn holds(&self, own: &TierView, snapshot: &Snapshot) -> Option<String> {
         let Some(pattern) = &self.tier else { return self.holds_of(own, snapshot) };
-        let others = snapshot.tiers.iter().filter(|tier| pattern.matches(tier.kind, &tier.member));
-        others.filter_map(|tier| Some(format!("{}: {}", tier.id, self.holds_of(tier, snapshot)?))).next()
+        let mut others = snapshot.tiers.iter().filter(|tier| pattern.matches(tier.kind, &tier.member));
+        others.find_map(|tier| Some(format!("{}: {}", tier.id, self.holds_of(tier, snapshot)?)))
     }
 
     fn holds_of(&self, tier: &TierView, snapshot: &Snapshot) -> Option<String> {
