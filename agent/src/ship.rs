@@ -11,6 +11,7 @@
 pub mod args;
 pub mod aws;
 pub mod backoff;
+pub mod cloudwatch;
 pub mod failure;
 pub mod metrics;
 pub mod spool;
@@ -26,6 +27,8 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use aws::{AwsError, AwsOptions};
+use cloudwatch::CloudwatchOptions;
+use spool::SpoolError;
 use status::StatusReader;
 
 /// Snapshots that may wait for an exporter whose disk is slow: a minute of them.
@@ -49,6 +52,8 @@ pub struct ShipOptions {
     pub dry_run: bool,
     /// How AWS is reached.
     pub aws: AwsOptions,
+    /// How metrics are shipped.
+    pub cloudwatch: CloudwatchOptions,
 }
 
 /// Why shipping does not start.
@@ -57,6 +62,9 @@ pub enum ShipError {
     /// AWS cannot be reached at all.
     #[error(transparent)]
     Aws(#[from] AwsError),
+    /// What waits cannot be kept.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// The system gives no thread.
     #[error("cannot start an exporter's thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -77,10 +85,22 @@ pub struct Shipping {
 impl Shipping {
     /// Starts the exporters that are asked for.
     pub async fn start(options: ShipOptions) -> Result<Self, ShipError> {
-        if !options.exporters.is_empty() && !options.dry_run {
-            Box::pin(aws::load(&options.aws)).await?;
+        let mut shipping = Self::default();
+        let ShipOptions { exporters, dry_run, aws, cloudwatch } = options;
+        if exporters.is_empty() {
+            return Ok(shipping);
         }
-        Ok(Self::default())
+        if dry_run {
+            if exporters.contains(&ExporterName::Cloudwatch) {
+                cloudwatch::start_dry(cloudwatch, &mut shipping)?;
+            }
+            return Ok(shipping);
+        }
+        let config = Box::pin(aws::load(&aws)).await?;
+        if exporters.contains(&ExporterName::Cloudwatch) {
+            cloudwatch::start(cloudwatch, &config, &mut shipping)?;
+        }
+        Ok(shipping)
     }
 }
 
@@ -116,7 +136,7 @@ impl Tap {
     }
 
     /// Hands a snapshot to every exporter, without waiting; what finds no room is counted.
-    pub(crate) fn offer(&self, snapshot: &Arc<Snapshot>) {
+    pub fn offer(&self, snapshot: &Arc<Snapshot>) {
         for way in &self.ways {
             if way.snapshots.try_send(Arc::clone(snapshot)).is_err() {
                 way.missed_seconds.fetch_add(snapshot.closed_seconds.len() as u64, Ordering::Relaxed);
@@ -145,7 +165,7 @@ impl Exporters {
     }
 
     /// Waits until all have ended, each after a last attempt; what is spooled stays for the next start.
-    pub(crate) async fn ended(self) {
+    pub async fn ended(self) {
         let joined = tokio::task::spawn_blocking(move || {
             self.threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
         });
