@@ -168,7 +168,7 @@ fn arrivals(pipeline: &PipelineView) -> Vec<String> {
 }
 
 fn source_line(source: &SourceView, theme: &Theme, columns: usize) -> Line<'static> {
-    let name = (columns.saturating_sub(48)).clamp(12, 60);
+    let name = (columns.saturating_sub(60)).clamp(12, 60);
     let instance = source.instance.as_deref().unwrap_or_default();
     let text = format!(
         "     {}{} spans{} points  {}heard {} ago",

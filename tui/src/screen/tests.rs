@@ -119,6 +119,7 @@ fn the_pipeline_says_how_exporters_are_and_the_header_that_one_is_not_shipping()
     press(&mut app, &[KeyCode::Char('i')]);
     picture!("pipeline", app, 80 x 24);
     picture!("pipeline", app, 120 x 40);
+    app.update(Event::Resize(80, 24));
     press(&mut app, &[KeyCode::End]);
     picture!("pipeline_end", app, 80 x 24);
 }
