@@ -44,6 +44,8 @@ pub enum Screen {
     Traces,
     /// The trace that is open.
     Trace,
+    /// What arrives, and how the exporters are.
+    Pipeline,
 }
 
 /// The state of the screen.
@@ -71,6 +73,8 @@ pub struct App {
     pub looking: Investigation,
     /// Where in time the screen is.
     pub travel: Travel,
+    /// The first line that shows of the pipeline.
+    pub pipeline_line: usize,
     /// The screens that lie behind the one in front, the overview left out.
     behind: Vec<Screen>,
     live: Option<Arc<Snapshot>>,
@@ -103,6 +107,7 @@ impl App {
             trouble: 0,
             looking: Investigation::default(),
             travel: Travel::default(),
+            pipeline_line: 0,
             behind: Vec::new(),
             live: None,
             held: None,
@@ -206,6 +211,7 @@ impl App {
             Screen::Diagnosis => Context::Diagnosis,
             Screen::Traces => Context::Traces,
             Screen::Trace => Context::Trace,
+            Screen::Pipeline => Context::Pipeline,
         }
     }
 
@@ -258,6 +264,10 @@ impl App {
             }
             Command::Diagnosis => self.go(Screen::Diagnosis),
             Command::Traces => self.open_traces(),
+            Command::Pipeline => {
+                self.pipeline_line = 0;
+                self.go(Screen::Pipeline);
+            }
             Command::OrderTraces => {
                 self.looking.order = match self.looking.order {
                     TraceOrder::Duration => TraceOrder::Time,

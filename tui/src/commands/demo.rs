@@ -10,7 +10,7 @@ use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
 use tiertop_agent::agent::{Agent, AgentOptions};
-use tiertop_agent::configuration::ConfigurationArgs;
+use tiertop_agent::configuration::{Configuration, ConfigurationArgs};
 use tiertop_agent::history::args::RecordArgs;
 use tiertop_demo::Demo;
 use tiertop_demo::node::{self, NodeArgs};
@@ -85,19 +85,18 @@ async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
 
 #[cfg(feature = "aws")]
 async fn start_agent(args: &DemoArgs) -> Result<Agent> {
-    let shipping = tiertop_agent::ship::Shipping::start(args.ship.options()).await?;
-    Ok(Agent::start_shipping(agent_options(args)?, shipping)?)
+    let file = args.configuration.read()?;
+    let shipping = tiertop_agent::ship::Shipping::start(args.ship.over(&file)).await?;
+    Ok(Agent::start_shipping(agent_options(args, &file), shipping)?)
 }
 
 #[cfg(not(feature = "aws"))]
 async fn start_agent(args: &DemoArgs) -> Result<Agent> {
-    Ok(Agent::start(agent_options(args)?)?)
+    Ok(Agent::start(agent_options(args, &args.configuration.read()?))?)
 }
 
-fn agent_options(args: &DemoArgs) -> Result<AgentOptions> {
-    let configuration = args.configuration.read()?;
-    let history = args.record.options(&configuration.history);
-    Ok(AgentOptions { history, ..AgentOptions::private().configured(&configuration) })
+fn agent_options(args: &DemoArgs, file: &Configuration) -> AgentOptions {
+    AgentOptions { history: args.record.options(&file.history), ..AgentOptions::private().configured(file) }
 }
 
 async fn stop(demo: Demo, agent: Agent) -> Result<()> {
