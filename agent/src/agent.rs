@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::admin::{self, Admin};
+use crate::details::TraceOutlet;
 use crate::feed::server::{self as feed, FeedError, FeedOptions};
 use crate::intake::intake;
 use crate::receive::listen::{self, ListenError, Port};
@@ -37,6 +38,8 @@ pub struct AgentOptions {
     pub queue_bytes: u64,
     /// The engine's.
     pub config: Config,
+    /// Where the traces go that `config` says are to be chosen.
+    pub traces: Option<TraceOutlet>,
 }
 
 /// Telemetry that may wait for the engine, unless told otherwise.
@@ -54,6 +57,7 @@ impl AgentOptions {
             limits: Limits::default(),
             queue_bytes: QUEUE_BYTES,
             config: Config::default(),
+            traces: None,
         }
     }
 }
@@ -116,11 +120,13 @@ impl Agent {
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let (stop, stopped) = watch::channel(false);
         let (finish, finished) = watch::channel(false);
-        let engine =
-            engine::start(options.config, outlet, intake.clone(), publish, finished).map_err(AgentError::Thread)?;
+        let keeps_bodies = options.traces.is_some();
+        let engine = engine::start(options.config, outlet, intake.clone(), publish, options.traces, finished)
+            .map_err(AgentError::Thread)?;
 
         let mut tasks = JoinSet::new();
         let receiver = Receiver::new(intake.clone(), options.limits);
+        let receiver = if keeps_bodies { receiver.keeping_bodies() } else { receiver };
         tasks.spawn(receiver.clone().serve(grpc, Protocol::Grpc, stopped.clone()));
         tasks.spawn(receiver.serve(http, Protocol::Http, stopped.clone()));
         if let Some(listener) = feed_listener {

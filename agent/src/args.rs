@@ -93,6 +93,7 @@ impl AgentArgs {
                 limits: EngineLimits { bytes: mebibytes(self.max_memory), ..EngineLimits::default() },
                 ..Config::default()
             },
+            traces: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! What a user can tell the engine: rules for tiers, and ceilings.
 
+use crate::choice::ChoiceRules;
 use crate::tier::TierKind;
 
 /// How the engine is set up.
@@ -13,6 +14,8 @@ pub struct Config {
     pub time: TimeRules,
     /// What load is worth.
     pub capacity: CapacityRules,
+    /// Which traces are handed out whole, if any are.
+    pub choice: Option<ChoiceRules>,
 }
 
 /// What load is worth.
@@ -35,7 +38,7 @@ impl Default for CapacityRules {
 pub struct TierRule {
     /// The kind it is.
     pub kind: TierKind,
-    /// A service name, or a peer as `address` or `address:port`; `*` stands for any run of characters.
+    /// A service name, or a peer as `address` or `address:port`; `*` stands for any run of characters, `?` for one.
     pub pattern: String,
 }
 
@@ -123,15 +126,15 @@ impl TierRule {
     }
 }
 
-/// Matches `*` against any run of characters; linear in the text for each star.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+/// Matches `*` against any run of characters and `?` against any byte; linear in the text for each star.
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;
     while t < text.len() {
         if pattern.get(p) == Some(&b'*') {
             star = Some((p, t));
             p += 1;
-        } else if pattern.get(p) == Some(&text[t]) {
+        } else if pattern.get(p).is_some_and(|byte| *byte == text[t] || *byte == b'?') {
             p += 1;
             t += 1;
         } else if let Some((at, taken)) = star {

@@ -6,6 +6,7 @@
 //! A batch is taken in two passes: first all its spans go into the ring of recent spans, then each is
 //! counted with its family around it. What arrives later is put right by whichever half comes second.
 
+mod choosing;
 mod count;
 mod detail;
 mod edges;
@@ -29,12 +30,14 @@ mod view;
 use std::collections::VecDeque;
 
 use crate::capacity::Capacity;
+use crate::choice::{ChoiceRules, Chosen};
 use crate::config::Config;
 use crate::diagnosis::live::Live;
-use crate::observation::Batch;
+use crate::observation::{Batch, DetailRef};
 use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 use crate::warning::Warnings;
+use choosing::Choosing;
 use edges::Edges;
 use history::Shed;
 use kept::KeptTraces;
@@ -69,6 +72,7 @@ pub struct Engine {
     warnings: Warnings,
     stalls: Stalls,
     kept: KeptTraces,
+    choosing: Option<Choosing>,
     diagnosis: Live,
     capacity: Capacity,
     spans_accepted: u64,
@@ -90,6 +94,7 @@ impl Engine {
         let ring = Ring::new(config.limits.recent_spans);
         let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes);
         let capacity = Capacity::new(config.capacity);
+        let choosing = config.choice.clone().map(|rules| Choosing::new(rules, now));
         Self {
             started: now,
             now,
@@ -106,6 +111,7 @@ impl Engine {
             warnings: Warnings::default(),
             stalls: Stalls::default(),
             kept: KeptTraces::default(),
+            choosing,
             diagnosis,
             capacity,
             spans_accepted: 0,
@@ -150,6 +156,9 @@ impl Engine {
             self.looks.clear();
             self.stalls.forget_indices();
             self.kept.forget_indices();
+            if let Some(choosing) = &mut self.choosing {
+                choosing.forget_indices();
+            }
         }
         let routes: Vec<(u32, ProcessId)> = batch
             .shapes
@@ -166,6 +175,7 @@ impl Engine {
                 (self.routes.resolve(shape, process, &mut tables), process)
             })
             .collect();
+        self.meet_routes(&routes);
         let newest = self.newest_second();
         let places: Vec<(Place, bool)> = batch
             .spans
@@ -184,6 +194,10 @@ impl Engine {
                 if !late && span.end.second() <= newest {
                     self.stalls.note(span, (route, &plan), process, &self.members);
                     self.kept.note(span, place, (route, failed));
+                }
+                if let Some(choosing) = &mut self.choosing {
+                    self.ring.set_detail(place, DetailRef::new(batch.body, span.offset));
+                    choosing.note(span, place, (route, failed));
                 }
                 (place, had_children)
             })
@@ -227,8 +241,22 @@ impl Engine {
         let mut diagnosis = std::mem::replace(&mut self.diagnosis, Live::new(0, 0));
         diagnosis.judge(&mut snapshot, self.traces_settled(), || self.tier_names());
         self.diagnosis = diagnosis;
+        self.choose_traces(&snapshot.diagnosis);
         self.capacity.judge(&mut snapshot);
         snapshot
+    }
+
+    /// The traces that were chosen since this was last asked; to be asked after each tick.
+    pub fn take_chosen(&mut self) -> Chosen {
+        self.choosing.as_mut().map(Choosing::take).unwrap_or_default()
+    }
+
+    /// Changes which traces are chosen, if any are.
+    pub fn set_choice(&mut self, rules: ChoiceRules) {
+        if let Some(mut choosing) = self.choosing.take() {
+            choosing.set_rules(rules, |process, route| self.request_of(process, route));
+            self.choosing = Some(choosing);
+        }
     }
 
     /// Until when all spans have had time to arrive, and those that they are part of to end.
@@ -273,6 +301,7 @@ impl Engine {
             + self.diagnosis.heap_bytes()
             + self.stalls.heap_bytes()
             + self.kept.heap_bytes()
+            + self.choosing.as_ref().map_or(0, Choosing::heap_bytes)
     }
 
     /// Over the ceiling detail is given up, the least missed first, edges before members.
