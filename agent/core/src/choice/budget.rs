@@ -2,8 +2,8 @@
 //!
 //! Each reason has an equal share of the tokens to itself, so that a burst of failures does not starve the
 //! rest. What a reason leaves unused goes into a common pool that all may take from. No pool holds more than
-//! two seconds' worth, or one token where that is less: so in any span of time no more is taken than its
-//! seconds and two more allow, and one token for each pool.
+//! two seconds' worth, or one token and a second's worth where that is more: so in any span of time hardly more
+//! is taken than its seconds and two more allow.
 
 use super::Reason;
 
@@ -51,9 +51,9 @@ impl Budget {
     }
 }
 
-/// The most that a pool holds, by its tokens a second.
+/// The most that a pool holds, by its tokens a second. Below one a second, tokens must be able to add up to one.
 fn pool(per_second: f64) -> f64 {
-    if per_second > 0.0 { (per_second * HELD_S).max(1.0) } else { 0.0 }
+    if per_second > 0.0 { (per_second * HELD_S).max(per_second + 1.0) } else { 0.0 }
 }
 
 #[cfg(test)]
