@@ -9,17 +9,20 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tiertop_core::config::Config;
-use tiertop_core::snapshot::Snapshot;
+use tiertop_core::snapshot::{ExporterView, IngestCounts, Snapshot};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::admin::{self, Admin};
+use crate::configuration::{Configuration, mebibytes};
 use crate::details::TraceOutlet;
 use crate::feed::server::{self as feed, FeedError, FeedOptions};
 use crate::intake::intake;
 use crate::receive::listen::{self, ListenError, Port};
 use crate::receive::{Limits, Protocol, Receiver};
+#[cfg(feature = "aws")]
+use crate::ship::{Exporters, Shipping};
 
 /// How an agent is set up. Port 0 takes any free port.
 #[derive(Clone, Debug)]
@@ -60,6 +63,18 @@ impl AgentOptions {
             traces: None,
         }
     }
+
+    /// The same with the ceilings and rules of a configuration; where to listen stays.
+    #[must_use]
+    pub fn configured(self, configuration: &Configuration) -> Self {
+        let limits = &configuration.limits;
+        Self {
+            limits: Limits { message_bytes: mebibytes(limits.message_mib), ..self.limits },
+            queue_bytes: mebibytes(limits.queue_mib) as u64,
+            config: configuration.engine(),
+            ..self
+        }
+    }
 }
 
 /// Why an agent does not start.
@@ -85,6 +100,8 @@ pub struct Agent {
     tasks: JoinSet<()>,
     finish: watch::Sender<bool>,
     engine: std::thread::JoinHandle<()>,
+    #[cfg(feature = "aws")]
+    exporters: Exporters,
 }
 
 /// Where an agent listens, with the ports that were really taken.
@@ -103,6 +120,27 @@ pub struct Addresses {
 impl Agent {
     /// Takes all ports and starts. Must be called within a tokio runtime.
     pub fn start(options: AgentOptions) -> Result<Self, AgentError> {
+        Self::start_observed(options, |_| (), Vec::new)
+    }
+
+    /// As [`Agent::start`], and ships what the engine closes.
+    #[cfg(feature = "aws")]
+    pub fn start_shipping(mut options: AgentOptions, shipping: Shipping) -> Result<Self, AgentError> {
+        let Shipping { tap, statuses, exporters, traces } = shipping;
+        if let Some((rules, outlet)) = traces {
+            (options.config.choice, options.traces) = (Some(rules), Some(outlet));
+        }
+        let views = move || statuses.iter().map(|status| status.borrow().clone()).collect();
+        let agent = Self::start_observed(options, move |snapshot| tap.offer(snapshot), views)?;
+        Ok(Self { exporters, ..agent })
+    }
+
+    /// `offer` sees each snapshot on the engine's thread and must not wait; `exporters` says how they are.
+    fn start_observed(
+        options: AgentOptions,
+        offer: impl Fn(&Arc<Snapshot>) + Send + 'static,
+        exporters: impl Fn() -> Vec<ExporterView> + Send + 'static,
+    ) -> Result<Self, AgentError> {
         let grpc = listen::bind(Port::OtlpGrpc, options.otlp_grpc)?;
         let http = listen::bind(Port::OtlpHttp, options.otlp_http)?;
         let feed_listener = options.feed.map(feed::bind).transpose()?;
@@ -121,7 +159,13 @@ impl Agent {
         let (stop, stopped) = watch::channel(false);
         let (finish, finished) = watch::channel(false);
         let keeps_bodies = options.traces.is_some();
-        let engine = engine::start(options.config, outlet, intake.clone(), publish, options.traces, finished)
+        let counting = intake.clone();
+        let counts = move || IngestCounts { exporters: exporters(), ..counting.counts() };
+        let publish = move |snapshot| {
+            offer(&snapshot);
+            publish.send_replace(snapshot);
+        };
+        let engine = engine::start(options.config, outlet, (counts, publish), options.traces, finished)
             .map_err(AgentError::Thread)?;
 
         let mut tasks = JoinSet::new();
@@ -148,7 +192,16 @@ impl Agent {
             });
         }
         info!(otlp_grpc = %addresses.otlp_grpc, otlp_http = %addresses.otlp_http, "listening");
-        Ok(Self { snapshots, addresses, stop, tasks, finish, engine })
+        Ok(Self {
+            snapshots,
+            addresses,
+            stop,
+            tasks,
+            finish,
+            engine,
+            #[cfg(feature = "aws")]
+            exporters: Exporters::default(),
+        })
     }
 
     /// Where it listens.
@@ -161,7 +214,8 @@ impl Agent {
         self.snapshots.clone()
     }
 
-    /// Stops listening, lets the engine finish what was acknowledged, and returns its last snapshot.
+    /// Stops listening, lets the engine finish what was acknowledged and exporters ship it, and returns the last
+    /// snapshot.
     pub async fn stop(mut self) -> Arc<Snapshot> {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
@@ -171,6 +225,8 @@ impl Agent {
         if tokio::task::spawn_blocking(move || engine.join().is_err()).await.unwrap_or(true) {
             error!("the engine's thread panicked");
         }
+        #[cfg(feature = "aws")]
+        self.exporters.ended().await;
         Arc::clone(&self.snapshots.borrow())
     }
 }

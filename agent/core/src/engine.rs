@@ -86,6 +86,7 @@ pub struct Engine {
     slots_shed: u64,
     next_sweep: UnixSecond,
     rate: view::SpanRate,
+    closing: view::Closing,
 }
 
 impl Engine {
@@ -95,10 +96,11 @@ impl Engine {
         let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes);
         let capacity = Capacity::new(config.capacity);
         let choosing = config.choice.clone().map(|rules| Choosing::new(rules, now));
+        let closed = closed_at(now, config.time.lateness_s);
         Self {
             started: now,
             now,
-            closed: closed_at(now, config.time.lateness_s),
+            closed,
             config,
             processes: Processes::default(),
             members: Members::default(),
@@ -125,6 +127,7 @@ impl Engine {
             slots_shed: 0,
             next_sweep: now.second(),
             rate: view::SpanRate::default(),
+            closing: view::Closing::after(closed),
         }
     }
 
@@ -243,6 +246,7 @@ impl Engine {
         self.diagnosis = diagnosis;
         self.choose_traces(&snapshot.diagnosis);
         self.capacity.judge(&mut snapshot);
+        self.complete_closed_seconds(&mut snapshot);
         snapshot
     }
 
@@ -257,6 +261,16 @@ impl Engine {
             choosing.set_rules(rules, |process, route| self.request_of(process, route));
             self.choosing = Some(choosing);
         }
+    }
+
+    /// The last snapshot: closes every second, since nothing more will come.
+    pub fn finish(&mut self, now: UnixNanos, ingest: &IngestCounts) -> Snapshot {
+        self.advance(now);
+        self.closed = self.closed.max(self.newest_second());
+        if let Some(choosing) = &mut self.choosing {
+            choosing.expect_no_more();
+        }
+        self.tick(now, ingest)
     }
 
     /// Until when all spans have had time to arrive, and those that they are part of to end.
@@ -302,6 +316,7 @@ impl Engine {
             + self.stalls.heap_bytes()
             + self.kept.heap_bytes()
             + self.choosing.as_ref().map_or(0, Choosing::heap_bytes)
+            + self.closing.heap_bytes()
     }
 
     /// Over the ceiling detail is given up, the least missed first, edges before members.

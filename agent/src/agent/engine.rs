@@ -10,38 +10,39 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tiertop_core::config::Config;
 use tiertop_core::engine::Engine;
-use tiertop_core::snapshot::Snapshot;
+use tiertop_core::snapshot::{IngestCounts, Snapshot};
 use tiertop_core::time::UnixNanos;
 use tokio::sync::watch;
 
 use crate::details::{Details, TraceOutlet};
-use crate::intake::{Intake, Outlet, Received};
+use crate::intake::{Outlet, Received};
 
 /// The longest wait before looking whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Starts the thread. It ends when `finish` turns true or its sender is gone, after what waits is
+/// Starts the thread, which hands each snapshot to `publish`. It ends when `finish` turns true or its sender is gone, after what waits is
 /// counted. What is delivered later finds nobody, so those who deliver should have ended before.
 pub(super) fn start(
     config: Config,
     outlet: Outlet,
-    intake: Intake,
-    publish: watch::Sender<Arc<Snapshot>>,
+    (counts, publish): (impl Fn() -> IngestCounts + Send + 'static, impl Fn(Arc<Snapshot>) + Send + 'static),
     mut traces: Option<TraceOutlet>,
     finish: watch::Receiver<bool>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let mut engine = Engine::new(config, now());
         let mut details = Details::new(traces.as_ref().map_or(0, TraceOutlet::detail_bytes));
-        let mut tick = |engine: &mut Engine, details: &Details| {
-            if let Some(rules) = traces.as_mut().and_then(TraceOutlet::new_rules) {
-                engine.set_choice(rules);
-            }
-            let snapshot = engine.tick(now(), &intake.counts());
-            publish.send_replace(Arc::new(snapshot));
+        let mut hand_on = |engine: &mut Engine, details: &Details| {
             if let Some(traces) = &mut traces {
                 traces.hand_on(engine.take_chosen(), details);
+                if let Some(rules) = traces.new_rules() {
+                    engine.set_choice(rules);
+                }
             }
+        };
+        let mut tick = |engine: &mut Engine, details: &Details| {
+            publish(Arc::new(engine.tick(now(), &counts())));
+            hand_on(engine, details);
         };
         tick(&mut engine, &details);
         let mut next = engine.next_tick(now());
@@ -58,7 +59,8 @@ pub(super) fn start(
         while let Some(received) = outlet.recv_timeout(Duration::ZERO) {
             handle(&mut engine, &mut details, received);
         }
-        tick(&mut engine, &details);
+        publish(Arc::new(engine.finish(now(), &counts())));
+        hand_on(&mut engine, &details);
     })
 }
 

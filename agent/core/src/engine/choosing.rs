@@ -96,6 +96,8 @@ pub(super) struct Choosing {
     sieve: Box<[u64; SIEVE_BITS / 64]>,
     rest: Vec<Place>,
     chosen: Chosen,
+    /// Nothing more will come, so what waits is due.
+    is_last: bool,
 }
 
 impl Choosing {
@@ -118,6 +120,7 @@ impl Choosing {
             sieve: Box::new([0; SIEVE_BITS / 64]),
             rest: Vec::new(),
             chosen: Chosen::default(),
+            is_last: false,
         };
         new.set_rules(rules, |_, _| (String::new(), String::new()));
         new
@@ -146,6 +149,11 @@ impl Choosing {
     pub(super) fn take(&mut self) -> Chosen {
         let by_rule = vec![RuleCount::default(); self.rules.uniform.len()];
         std::mem::replace(&mut self.chosen, Chosen { by_rule, ..Chosen::default() })
+    }
+
+    /// Takes all traces to be whole at the next tick.
+    pub(super) fn expect_no_more(&mut self) {
+        self.is_last = true;
     }
 
     /// Forgets all that points to routes and places; the ids of chosen traces stay.

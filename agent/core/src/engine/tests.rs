@@ -2,6 +2,7 @@
 
 mod choosing;
 mod clients;
+mod closed;
 mod kept;
 mod scenario;
 mod stalls;

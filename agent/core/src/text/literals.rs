@@ -94,7 +94,10 @@ mod tests {
     #[test]
     fn values_become_placeholders_and_names_stay() {
         assert_eq!(of("select a from b1 where c = 'it''s' and d > 4.5"), "select a from b1 where c = ? and d > ?");
-        assert_eq!(of("SELECT \"x 1\"  FROM t\nWHERE a = $1 and b = 'a\\'b'"), "SELECT \"x 1\" FROM t WHERE a = $1 and b = ?");
+        assert_eq!(
+            of("SELECT \"x 1\"  FROM t\nWHERE a = $1 and b = 'a\\'b'"),
+            "SELECT \"x 1\" FROM t WHERE a = $1 and b = ?"
+        );
         assert_eq!(of("insert into t values (1, 'a', 0x1F)"), "insert into t values (?)");
         assert_eq!(of("select $tag$ secret $ x $tag$, :name, @p1"), "select ?, :name, @p1");
         assert_eq!(statement_without_literals("mysql", "select \"secret\""), "select ?");

@@ -236,7 +236,8 @@ fn named<'a>(at: &Attributes<'a>, names: &[(&'static str, &[&str])]) -> Named<'a
 /// What a call asked of AWS.
 pub(super) fn aws_call<'a>(at: &Attributes<'a>) -> Option<Aws<'a>> {
     let text = |keys: &[&str]| at.text(keys).map(|text| cut(text, TEXT_BYTES));
-    let is_known = is_aws_api(at) || ["aws.s3.bucket", "aws.sqs.queue.url", "aws.queue.url"].iter().any(|key| at.get(key).is_some());
+    let is_known = is_aws_api(at)
+        || ["aws.s3.bucket", "aws.sqs.queue.url", "aws.queue.url"].iter().any(|key| at.get(key).is_some());
     is_known.then(|| Aws {
         operation: text(&["rpc.method", "aws.operation"]),
         region: text(&["aws.region", "cloud.region"]),

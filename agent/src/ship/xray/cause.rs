@@ -76,8 +76,14 @@ pub(super) fn blame(span: &Span<'_>) -> Blame {
         | (
             _,
             Some(
-                "CANCELLED" | "INVALID_ARGUMENT" | "NOT_FOUND" | "ALREADY_EXISTS" | "PERMISSION_DENIED"
-                | "FAILED_PRECONDITION" | "OUT_OF_RANGE" | "UNAUTHENTICATED",
+                "CANCELLED"
+                | "INVALID_ARGUMENT"
+                | "NOT_FOUND"
+                | "ALREADY_EXISTS"
+                | "PERMISSION_DENIED"
+                | "FAILED_PRECONDITION"
+                | "OUT_OF_RANGE"
+                | "UNAUTHENTICATED",
             ),
         ) => Blame { error: true, ..none },
         _ => Blame { fault: true, ..none },
@@ -112,8 +118,7 @@ pub(super) fn cause<'a>(span: &Span<'a>, language: &str, with_stacks: bool) -> O
     let is_told = span.failed && (!span.status_message.is_empty() || kind.is_some());
     is_told.then(|| {
         let message = cut(span.status_message.clone(), MESSAGE_BYTES);
-        let only =
-            Exception { id: id(0), kind, message, remote: span.is_call(), stack: Vec::new(), truncated: 0 };
+        let only = Exception { id: id(0), kind, message, remote: span.is_call(), stack: Vec::new(), truncated: 0 };
         Cause { exceptions: vec![only] }
     })
 }

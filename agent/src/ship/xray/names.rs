@@ -109,7 +109,9 @@ fn service_of_method(method: Cow<'_, str>) -> Option<Cow<'_, str>> {
 
 /// Letters, digits, blanks and `_ . : / % & # = + - @` are kept, at most 200 of them.
 fn cleaned(name: Cow<'_, str>) -> Cow<'_, str> {
-    let is_fine = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | ':' | '/' | '%' | '&' | '#' | '=' | '+' | '-' | '@');
+    let is_fine = |c: char| {
+        c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | ':' | '/' | '%' | '&' | '#' | '=' | '+' | '-' | '@')
+    };
     if !name.is_empty() && name.len() <= NAME_CHARACTERS && name.chars().all(is_fine) {
         return name;
     }

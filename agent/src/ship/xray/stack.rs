@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn frames_are_read_from_the_stack_traces_of_each_language() {
-        let python = "Traceback (most recent call last):\n  File \"app.py\", line 12, in handle\n    fail()\nValueError: x";
+        let python =
+            "Traceback (most recent call last):\n  File \"app.py\", line 12, in handle\n    fail()\nValueError: x";
         assert_eq!(only("python", python), frame("handle", "app.py"));
         let java = "java.lang.Exception: x\n\tat org.example.App.handle(App.java:12)\nCaused by: y";
         assert_eq!(only("java", java), frame("org.example.App.handle", "App.java"));

@@ -65,9 +65,9 @@ impl Engine {
     /// The candidates whose families have come or that are about to be overwritten, by reason and hash.
     fn due(&self, choosing: &mut Choosing) -> Vec<Candidate> {
         let mut due: Vec<Candidate> = Vec::new();
-        let (now, ring) = (self.now, &self.ring);
+        let (now, ring, is_last) = (self.now, &self.ring, choosing.is_last);
         choosing.candidates.retain(|candidate| {
-            let is_due = candidate.due <= now || ring.is_aging(candidate.noted.place);
+            let is_due = is_last || candidate.due <= now || ring.is_aging(candidate.noted.place);
             due.extend(is_due.then_some(*candidate));
             !is_due
         });

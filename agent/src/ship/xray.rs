@@ -1,0 +1,228 @@
+//! Traces to X-Ray.
+//!
+//! 1. What the engine chose comes once a second, with all that was sent of it (see [`crate::details`]), and
+//!    becomes segment documents ([`encode`]).
+//! 2. These wait in memory, bounded, the oldest going first ([`outbox`]), and are sent by `PutTraceSegments`, one
+//!    call at a time, for as long as it takes.
+//! 3. X-Ray's own sampling rules say how much of all traces is shipped uniformly, where it offers any (`rules`).
+//!
+//! A trace that is chosen and does not get there is counted, by reason: over the budget, detail gone, too long,
+//! refused.
+
+pub mod args;
+mod blocks;
+mod cause;
+mod document;
+pub mod encode;
+mod names;
+mod otlp;
+pub mod outbox;
+mod rules;
+mod stack;
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_xray::Client;
+use tiertop_core::choice::{ChoiceRules, Reason};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::Exporters;
+use super::aws;
+use super::failure::Failure;
+use super::status::{Status, StatusReader};
+use crate::details::{DetailedTraces, TraceOutlet, trace_outlet};
+pub use document::DOCUMENT_BYTES;
+use encode::Document;
+use outbox::{Outbox, Unprocessed};
+use rules::Rules;
+
+/// What the calls need.
+const PERMISSION: &str = "xray:PutTraceSegments";
+/// How long is waited at the end for what is left to be sent.
+const LAST_ATTEMPT: Duration = Duration::from_secs(5);
+/// How long nothing may be due before the sender looks again.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What is shipped to X-Ray, and how.
+#[derive(Clone, Debug)]
+pub struct XrayOptions {
+    /// Which traces.
+    pub rules: ChoiceRules,
+    /// Attributes that become annotations beside tier, verdict and stall; `*` is all.
+    pub annotations: Vec<String>,
+    /// Bytes of recent requests that are kept to take spans from.
+    pub detail_bytes: usize,
+    /// Bytes of documents that may wait.
+    pub queue_bytes: usize,
+    /// Where the service is, if not at AWS.
+    pub endpoint: Option<String>,
+}
+
+impl Default for XrayOptions {
+    fn default() -> Self {
+        Self {
+            rules: ChoiceRules::default(),
+            annotations: Vec::new(),
+            detail_bytes: 32 << 20,
+            queue_bytes: 32 << 20,
+            endpoint: None,
+        }
+    }
+}
+
+/// Makes the exporter run. Its ways from the engine come back, and how it is; without a configuration of AWS it
+/// prints documents instead of sending them.
+pub fn start(
+    options: XrayOptions,
+    config: Option<&SdkConfig>,
+    exporters: &mut Exporters,
+) -> std::io::Result<(TraceOutlet, StatusReader)> {
+    let (outlet, taken, change) = trace_outlet(options.detail_bytes, options.rules.clone());
+    let target = config.map_or_else(|| "dry run".to_owned(), |config| aws::target(config, options.endpoint.as_deref()));
+    let (status, reader) = Status::new("xray", &target, "documents");
+    let client = config.map(|config| {
+        let own = aws_sdk_xray::config::Builder::from(config);
+        let own = match &options.endpoint {
+            Some(endpoint) => own.endpoint_url(endpoint),
+            None => own,
+        };
+        Client::from_conf(own.build())
+    });
+    exporters.run("xray", move || async move {
+        match client {
+            Some(client) => ship(client, taken, (options, change), &status).await,
+            None => print(taken, &options, &status).await,
+        }
+    })?;
+    Ok((outlet, reader))
+}
+
+/// Prints documents, one a line.
+async fn print(mut taken: mpsc::Receiver<DetailedTraces>, options: &XrayOptions, status: &Status) {
+    while let Some(traces) = taken.recv().await {
+        let documents = documents(&traces, options, status);
+        for document in &documents {
+            println!("{}", document.json);
+        }
+        status.took(documents.len() as u64);
+    }
+}
+
+/// The documents of what was chosen; what did not get so far is counted.
+fn documents(traces: &DetailedTraces, options: &XrayOptions, status: &Status) -> Vec<Document> {
+    for (reason, count) in Reason::ALL.into_iter().zip(traces.over_budget) {
+        status.dropped(&format!("{} traces over the budget", reason.name()), count);
+    }
+    status.dropped("spans whose detail was gone", traces.spans_gone);
+    status.dropped("spans that the exporter did not take in time", traces.spans_not_taken);
+    let mut documents: Vec<Document> = traces.waiting.iter().map(encode::in_progress).collect();
+    for trace in &traces.traces {
+        let encoded = encode::trace(trace, &options.annotations);
+        status.dropped("details of spans over 64 kB", encoded.spans_cut);
+        documents.extend(encoded.documents);
+    }
+    documents
+}
+
+/// What the sender waits for.
+enum Next {
+    Traces(Option<DetailedTraces>),
+    Answer(Vec<Document>, Result<Vec<Unprocessed>, Failure>),
+    Rules,
+    Due,
+}
+
+/// Ships until the engine has ended, and then what is left for a last while.
+async fn ship(
+    client: Client,
+    mut taken: mpsc::Receiver<DetailedTraces>,
+    (options, change): (XrayOptions, watch::Sender<ChoiceRules>),
+    status: &Status,
+) {
+    let mut outbox = Outbox::new(options.queue_bytes);
+    let mut rules = Rules::new(client.clone(), rand_id(), options.rules.clone(), change);
+    let mut call: Option<std::pin::Pin<Box<dyn Future<Output = (Vec<Document>, Result<Vec<Unprocessed>, Failure>)>>>> =
+        None;
+    let mut ends_by: Option<Instant> = None;
+    loop {
+        let now = Instant::now();
+        let due = outbox.due(now);
+        if call.is_none() && due.is_some_and(|due| due <= now) {
+            let documents = outbox.next_call();
+            let client = client.clone();
+            call = Some(Box::pin(async move {
+                let answer = put(&client, &documents).await;
+                (documents, answer)
+            }));
+        }
+        let waiting = outbox.len() as u64;
+        status.update(|view| view.waiting = waiting);
+        if ends_by.is_some_and(|at| now >= at || (call.is_none() && due.is_none())) {
+            break;
+        }
+        let wake = due.filter(|_| call.is_none()).unwrap_or(now + IDLE).min(ends_by.unwrap_or(now + IDLE));
+        let next = tokio::select! {
+            biased;
+            (documents, answer) = async { call.as_mut().expect("only polled while there is one").await }, if call.is_some() => {
+                Next::Answer(documents, answer)
+            }
+            traces = taken.recv(), if ends_by.is_none() => Next::Traces(traces),
+            () = tokio::time::sleep_until(rules.due()), if ends_by.is_none() => Next::Rules,
+            () = tokio::time::sleep_until(wake) => Next::Due,
+        };
+        match next {
+            Next::Traces(Some(traces)) => {
+                rules.count(&traces.by_rule);
+                let dropped = outbox.push(documents(&traces, &options, status));
+                status.dropped("the queue was full", dropped);
+            }
+            Next::Traces(None) => ends_by = Some(Instant::now() + LAST_ATTEMPT),
+            Next::Answer(documents, answer) => {
+                call = None;
+                settle(&mut outbox, documents, answer, status);
+            }
+            Next::Rules => rules.ask().await,
+            Next::Due => {}
+        }
+    }
+    status.dropped("not sent before the end", outbox.len() as u64);
+}
+
+fn settle(outbox: &mut Outbox, call: Vec<Document>, answer: Result<Vec<Unprocessed>, Failure>, status: &Status) {
+    let now = Instant::now();
+    let settled = match &answer {
+        Ok(unprocessed) => outbox.answered(call, unprocessed, now),
+        Err(failure) => {
+            status.failed(failure);
+            outbox.failed(call, failure, now)
+        }
+    };
+    for (why, count) in settled.refused {
+        status.refused(count, &Failure::new(super::failure::FailureKind::Refused, why, "it is not sent again"));
+    }
+    if settled.taken > 0 {
+        status.took(settled.taken);
+    }
+}
+
+/// Sends documents, and says which were not processed.
+async fn put(client: &Client, documents: &[Document]) -> Result<Vec<Unprocessed>, Failure> {
+    let texts = documents.iter().map(|document| document.json.clone()).collect();
+    let answer = client.put_trace_segments().set_trace_segment_documents(Some(texts)).send().await;
+    let answer = answer.map_err(|error| Failure::of(&error, PERMISSION))?;
+    let unprocessed = answer.unprocessed_trace_segments.unwrap_or_default().into_iter().map(|one| Unprocessed {
+        id: one.id,
+        code: one.error_code.unwrap_or_default(),
+        message: one.message.unwrap_or_default(),
+    });
+    Ok(unprocessed.collect())
+}
+
+/// A number that no other agent has.
+fn rand_id() -> u128 {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new();
+    u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2))
+}
