@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_xray::Client;
+use futures_util::future::BoxFuture;
 use tiertop_core::choice::{ChoiceRules, Reason};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -126,11 +127,13 @@ fn documents(traces: &DetailedTraces, options: &XrayOptions, status: &Status) ->
     documents
 }
 
+/// The documents of a call, and those of them that were not processed.
+type Answer = (Vec<Document>, Result<Vec<Unprocessed>, Failure>);
+
 /// What the sender waits for.
 enum Next {
     Traces(Option<DetailedTraces>),
-    Answer(Vec<Document>, Result<Vec<Unprocessed>, Failure>),
-    Rules,
+    Answer(Answer),
     Due,
 }
 
@@ -142,55 +145,57 @@ async fn ship(
     status: &Status,
 ) {
     let mut outbox = Outbox::new(options.queue_bytes);
-    let mut rules = Rules::new(client.clone(), rand_id(), options.rules.clone(), change);
-    let mut call: Option<std::pin::Pin<Box<dyn Future<Output = (Vec<Document>, Result<Vec<Unprocessed>, Failure>)>>>> =
-        None;
+    let rules = Rules::new(client.clone(), rand_id(), options.rules.clone(), change);
+    let (uses, used) = mpsc::channel(16);
+    tokio::spawn(rules.follow(used));
+    let mut call: Option<BoxFuture<'static, Answer>> = None;
+    let mut under_way = 0;
     let mut ends_by: Option<Instant> = None;
     loop {
         let now = Instant::now();
         let due = outbox.due(now);
         if call.is_none() && due.is_some_and(|due| due <= now) {
             let documents = outbox.next_call();
+            under_way = documents.len() as u64;
             let client = client.clone();
             call = Some(Box::pin(async move {
                 let answer = put(&client, &documents).await;
                 (documents, answer)
             }));
         }
-        let waiting = outbox.len() as u64;
+        let waiting = outbox.len() as u64 + under_way;
         status.update(|view| view.waiting = waiting);
-        if ends_by.is_some_and(|at| now >= at || (call.is_none() && due.is_none())) {
+        if ends_by.is_some_and(|at| now >= at || (call.is_none() && due.is_none_or(|due| due > at))) {
             break;
         }
         let wake = due.filter(|_| call.is_none()).unwrap_or(now + IDLE).min(ends_by.unwrap_or(now + IDLE));
         let next = tokio::select! {
             biased;
-            (documents, answer) = async { call.as_mut().expect("only polled while there is one").await }, if call.is_some() => {
-                Next::Answer(documents, answer)
+            answer = async { call.as_mut().expect("it is polled only while there is one").await }, if call.is_some() => {
+                Next::Answer(answer)
             }
             traces = taken.recv(), if ends_by.is_none() => Next::Traces(traces),
-            () = tokio::time::sleep_until(rules.due()), if ends_by.is_none() => Next::Rules,
             () = tokio::time::sleep_until(wake) => Next::Due,
         };
         match next {
             Next::Traces(Some(traces)) => {
-                rules.count(&traces.by_rule);
+                // Where the rules are asked for anew, what they were used for meanwhile may go.
+                let _ = uses.try_send(traces.by_rule.clone());
                 let dropped = outbox.push(documents(&traces, &options, status));
                 status.dropped("the queue was full", dropped);
             }
             Next::Traces(None) => ends_by = Some(Instant::now() + LAST_ATTEMPT),
-            Next::Answer(documents, answer) => {
-                call = None;
-                settle(&mut outbox, documents, answer, status);
+            Next::Answer(answer) => {
+                (call, under_way) = (None, 0);
+                settle(&mut outbox, answer, status);
             }
-            Next::Rules => rules.ask().await,
             Next::Due => {}
         }
     }
-    status.dropped("not sent before the end", outbox.len() as u64);
+    status.dropped("not sent before the end", outbox.len() as u64 + under_way);
 }
 
-fn settle(outbox: &mut Outbox, call: Vec<Document>, answer: Result<Vec<Unprocessed>, Failure>, status: &Status) {
+fn settle(outbox: &mut Outbox, (call, answer): Answer, status: &Status) {
     let now = Instant::now();
     let settled = match &answer {
         Ok(unprocessed) => outbox.answered(call, unprocessed, now),
@@ -226,3 +231,6 @@ fn rand_id() -> u128 {
     let random = RandomState::new();
     u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2))
 }
+
+#[cfg(test)]
+mod tests;

@@ -268,7 +268,7 @@ fn kind_name(kind: SpanKind) -> &'static str {
 
 /// Seconds since the epoch; a double tells them apart to a quarter of a microsecond.
 pub(super) fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
+    (nanos / 1_000_000_000) as f64 + (nanos % 1_000_000_000) as f64 / 1e9
 }
 
 /// The inside of a span's document, and what had to be given up. At most so many bytes long.

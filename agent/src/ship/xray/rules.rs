@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_xray::Client;
 use aws_sdk_xray::types::{SamplingRule, SamplingStatisticsDocument};
 use tiertop_core::choice::{ChoiceRules, RuleCount, UniformRule};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -53,8 +53,22 @@ impl Rules {
         }
     }
 
+    /// Asks for what is due, until nobody counts any more.
+    pub(super) async fn follow(mut self, mut used: mpsc::Receiver<Vec<RuleCount>>) {
+        loop {
+            let due = if self.are_offered { self.rules_due.min(self.targets_due) } else { self.rules_due };
+            tokio::select! {
+                by_rule = used.recv() => match by_rule {
+                    Some(by_rule) => self.count(&by_rule),
+                    None => return,
+                },
+                () = tokio::time::sleep_until(due) => self.ask().await,
+            }
+        }
+    }
+
     /// Adds to how often rules were used.
-    pub(super) fn count(&mut self, by_rule: &[RuleCount]) {
+    fn count(&mut self, by_rule: &[RuleCount]) {
         if by_rule.len() != self.change.borrow().uniform.len() {
             // Of rules that were replaced meanwhile.
             return;
@@ -66,13 +80,7 @@ impl Rules {
         }
     }
 
-    /// When there is something to ask.
-    pub(super) fn due(&self) -> Instant {
-        if self.are_offered { self.rules_due.min(self.targets_due) } else { self.rules_due }
-    }
-
-    /// Asks for what is due.
-    pub(super) async fn ask(&mut self) {
+    async fn ask(&mut self) {
         let now = Instant::now();
         if now >= self.rules_due {
             self.rules_due = now + RULES_EVERY;
