@@ -11,6 +11,7 @@
 pub mod args;
 pub mod aws;
 pub mod backoff;
+pub mod cloudwatch;
 pub mod failure;
 pub mod metrics;
 pub mod spool;
@@ -29,6 +30,8 @@ use tracing::error;
 
 use crate::details::TraceOutlet;
 use aws::{AwsError, AwsOptions};
+use cloudwatch::CloudwatchOptions;
+use spool::SpoolError;
 use status::StatusReader;
 use xray::XrayOptions;
 
@@ -53,6 +56,8 @@ pub struct ShipOptions {
     pub dry_run: bool,
     /// How AWS is reached.
     pub aws: AwsOptions,
+    /// How metrics are shipped.
+    pub cloudwatch: CloudwatchOptions,
     /// What of traces.
     pub xray: XrayOptions,
 }
@@ -63,6 +68,9 @@ pub enum ShipError {
     /// AWS cannot be reached at all.
     #[error(transparent)]
     Aws(#[from] AwsError),
+    /// What waits cannot be kept.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// The system gives no thread.
     #[error("cannot start an exporter's thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -85,17 +93,26 @@ pub struct Shipping {
 impl Shipping {
     /// Starts the exporters that are asked for.
     pub async fn start(options: ShipOptions) -> Result<Self, ShipError> {
-        let config = if options.exporters.is_empty() || options.dry_run {
-            None
-        } else {
-            Some(Box::pin(aws::load(&options.aws)).await?)
-        };
         let mut shipping = Self::default();
-        if options.exporters.contains(&ExporterName::Xray) {
-            let rules = options.xray.rules.clone();
-            let (outlet, status) = xray::start(options.xray, config.as_ref(), &mut shipping.exporters)?;
-            shipping.statuses.push(status);
-            shipping.traces = Some((rules, outlet));
+        let ShipOptions { exporters, dry_run, aws, cloudwatch, xray } = options;
+        if exporters.is_empty() {
+            return Ok(shipping);
+        }
+        if dry_run {
+            if exporters.contains(&ExporterName::Cloudwatch) {
+                cloudwatch::start_dry(cloudwatch, &mut shipping)?;
+            }
+            if exporters.contains(&ExporterName::Xray) {
+                xray::start_dry(xray, &mut shipping)?;
+            }
+            return Ok(shipping);
+        }
+        let config = Box::pin(aws::load(&aws)).await?;
+        if exporters.contains(&ExporterName::Cloudwatch) {
+            cloudwatch::start(cloudwatch, &config, &mut shipping)?;
+        }
+        if exporters.contains(&ExporterName::Xray) {
+            xray::start(xray, &config, &mut shipping)?;
         }
         Ok(shipping)
     }
@@ -133,7 +150,7 @@ impl Tap {
     }
 
     /// Hands a snapshot to every exporter, without waiting; what finds no room is counted.
-    pub(crate) fn offer(&self, snapshot: &Arc<Snapshot>) {
+    pub fn offer(&self, snapshot: &Arc<Snapshot>) {
         for way in &self.ways {
             if way.snapshots.try_send(Arc::clone(snapshot)).is_err() {
                 way.missed_seconds.fetch_add(snapshot.closed_seconds.len() as u64, Ordering::Relaxed);
@@ -162,7 +179,7 @@ impl Exporters {
     }
 
     /// Waits until all have ended, each after a last attempt; what is spooled stays for the next start.
-    pub(crate) async fn ended(self) {
+    pub async fn ended(self) {
         let joined = tokio::task::spawn_blocking(move || {
             self.threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
         });

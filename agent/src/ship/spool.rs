@@ -64,6 +64,15 @@ impl Record {
     }
 }
 
+/// What made room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// Records that went from the front.
+    pub records: usize,
+    /// Pieces that went with them, or with a record that is larger than the spool.
+    pub pieces: u64,
+}
+
 /// What [`Spool::open`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
@@ -116,18 +125,20 @@ impl Spool {
         Ok((Self { queue, in_flight, capacity, pieces, _lock: lock }, found))
     }
 
-    /// Adds a record at the end, and makes room for it where there is none: returns how many pieces went.
-    pub fn append(&mut self, record: &Record) -> Result<u64, SpoolError> {
+    /// Adds a record at the end, and makes room for it where there is none: returns what went.
+    pub fn append(&mut self, record: &Record) -> Result<Gone, SpoolError> {
         let bytes = record.to_bytes();
         let needed = bytes.len() as u64 + RECORD_OVERHEAD;
         let most = self.capacity - FILE_OVERHEAD;
-        let mut gone = 0;
+        let mut gone = Gone::default();
         if needed > most {
-            return Ok(u64::from(record.pieces));
+            return Ok(Gone { records: 0, pieces: u64::from(record.pieces) });
         }
         while self.queue.used_bytes() + needed > most && !self.queue.is_empty() {
-            gone += self.first_pieces();
+            let before = self.pieces;
             self.remove(1)?;
+            gone.records += 1;
+            gone.pieces += before - self.pieces;
         }
         self.queue.add(&bytes)?;
         self.queue.sync_all()?;
@@ -181,10 +192,6 @@ impl Spool {
     pub fn capacity_bytes(&self) -> u64 {
         self.capacity
     }
-
-    fn first_pieces(&self) -> u64 {
-        self.first(|_| true).first().map_or(0, |record| u64::from(record.pieces))
-    }
 }
 
 /// A name in the folder for a file that could not be read.
@@ -201,8 +208,6 @@ fn unused_name(folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Seek, SeekFrom, Write};
-
     use super::*;
 
     fn record(number: u32, bytes: usize) -> Record {
@@ -219,7 +224,7 @@ mod tests {
         let (mut spool, found) = Spool::open(folder.path(), LEAST_CAPACITY).unwrap();
         assert_eq!(found, Found::default());
         for number in 1..=5 {
-            assert_eq!(spool.append(&record(number, 100)).unwrap(), 0);
+            assert_eq!(spool.append(&record(number, 100)).unwrap(), Gone::default());
         }
         spool.remove(2).unwrap();
         assert_eq!((all(&spool), spool.pieces()), (vec![3, 4, 5], 12));
@@ -236,14 +241,18 @@ mod tests {
         let (mut spool, _) = Spool::open(folder.path(), LEAST_CAPACITY).unwrap();
         let mut gone = 0;
         for number in 1..=100 {
-            gone += spool.append(&record(number, 50_000)).unwrap();
+            gone += spool.append(&record(number, 50_000)).unwrap().pieces;
         }
         let kept = all(&spool);
         assert_eq!(*kept.last().unwrap(), 100);
         assert!(kept.windows(2).all(|pair| pair[1] == pair[0] + 1), "{kept:?}");
         assert_eq!(gone + kept.iter().map(|pieces| u64::from(*pieces)).sum::<u64>(), 5050);
         assert!(fs::metadata(folder.path().join("records")).unwrap().len() <= LEAST_CAPACITY);
-        assert_eq!(spool.append(&record(7, 2 << 20)).unwrap(), 7, "larger than the spool: gone at once");
+        assert_eq!(
+            spool.append(&record(7, 2 << 20)).unwrap(),
+            Gone { records: 0, pieces: 7 },
+            "larger than the spool: gone at once"
+        );
     }
 
     #[test]
@@ -261,10 +270,7 @@ mod tests {
         let (mut spool, _) = Spool::open(folder.path(), LEAST_CAPACITY).unwrap();
         spool.append(&record(1, 100)).unwrap();
         drop(spool);
-        let mut file = File::options().write(true).open(folder.path().join("records")).unwrap();
-        file.seek(SeekFrom::Start(0)).unwrap();
-        file.write_all(&[0xff; 256]).unwrap();
-        drop(file);
+        fs::write(folder.path().join("records"), [0xff; 8192]).unwrap();
         let (spool, found) = Spool::open(folder.path(), LEAST_CAPACITY).unwrap();
         assert_eq!(all(&spool), Vec::<u32>::new());
         assert!(found.set_aside.unwrap().exists());

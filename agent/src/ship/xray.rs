@@ -20,6 +20,7 @@ pub mod outbox;
 mod rules;
 mod stack;
 
+use std::io::Write;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -29,11 +30,11 @@ use tiertop_core::choice::{ChoiceRules, Reason};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::Exporters;
+use super::Shipping;
 use super::aws;
 use super::failure::Failure;
-use super::status::{Status, StatusReader};
-use crate::details::{DetailedTraces, TraceOutlet, trace_outlet};
+use super::status::Status;
+use crate::details::{DetailedTraces, trace_outlet};
 pub use document::DOCUMENT_BYTES;
 use encode::Document;
 use outbox::{Outbox, Unprocessed};
@@ -73,40 +74,48 @@ impl Default for XrayOptions {
     }
 }
 
-/// Makes the exporter run. Its ways from the engine come back, and how it is; without a configuration of AWS it
-/// prints documents instead of sending them.
-pub fn start(
-    options: XrayOptions,
-    config: Option<&SdkConfig>,
-    exporters: &mut Exporters,
-) -> std::io::Result<(TraceOutlet, StatusReader)> {
+/// Starts the exporter.
+pub(super) fn start(options: XrayOptions, config: &SdkConfig, shipping: &mut Shipping) -> std::io::Result<()> {
+    let own = aws_sdk_xray::config::Builder::from(config);
+    let own = match &options.endpoint {
+        Some(endpoint) => own.endpoint_url(endpoint),
+        None => own,
+    };
+    let client = Client::from_conf(own.build());
+    let target = aws::target(config, options.endpoint.as_deref());
+    let (taken, change, status) = ways(&options, &target, shipping);
+    shipping.exporters.run("xray", move || async move { ship(client, taken, (options, change), &status).await })
+}
+
+/// Starts an exporter that prints documents instead of sending them.
+pub(super) fn start_dry(options: XrayOptions, shipping: &mut Shipping) -> std::io::Result<()> {
+    let (taken, _, status) = ways(&options, "dry run", shipping);
+    shipping.exporters.run("xray", move || async move { print(taken, &options, &status).await })
+}
+
+/// The exporter's ends of the ways between it and the engine.
+fn ways(
+    options: &XrayOptions,
+    target: &str,
+    shipping: &mut Shipping,
+) -> (mpsc::Receiver<DetailedTraces>, watch::Sender<ChoiceRules>, Status) {
     let (outlet, taken, change) = trace_outlet(options.detail_bytes, options.rules.clone());
-    let target = config.map_or_else(|| "dry run".to_owned(), |config| aws::target(config, options.endpoint.as_deref()));
-    let (status, reader) = Status::new("xray", &target, "documents");
-    let client = config.map(|config| {
-        let own = aws_sdk_xray::config::Builder::from(config);
-        let own = match &options.endpoint {
-            Some(endpoint) => own.endpoint_url(endpoint),
-            None => own,
-        };
-        Client::from_conf(own.build())
-    });
-    exporters.run("xray", move || async move {
-        match client {
-            Some(client) => ship(client, taken, (options, change), &status).await,
-            None => print(taken, &options, &status).await,
-        }
-    })?;
-    Ok((outlet, reader))
+    let (status, reader) = Status::new("xray", target, "documents");
+    shipping.statuses.push(reader);
+    shipping.traces = Some((options.rules.clone(), outlet));
+    (taken, change, status)
 }
 
 /// Prints documents, one a line.
 async fn print(mut taken: mpsc::Receiver<DetailedTraces>, options: &XrayOptions, status: &Status) {
     while let Some(traces) = taken.recv().await {
         let documents = documents(&traces, options, status);
+        let mut out = std::io::stdout().lock();
         for document in &documents {
-            println!("{}", document.json);
+            // Whoever reads may be gone, as `head` soon is.
+            let _ = writeln!(out, "{}", document.json);
         }
+        drop(out);
         status.took(documents.len() as u64);
     }
 }

@@ -23,8 +23,8 @@ pub struct XrayArgs {
     /// some five seconds.
     #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=16384))]
     pub max_detail: u16,
-    /// Where X-Ray is reached, if not at AWS.
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_XRAY")]
+    /// Endpoint of X-Ray, instead of the region's [default: `AWS_ENDPOINT_URL_XRAY`].
+    #[arg(long, value_name = "URL")]
     pub xray_endpoint: Option<String>,
 }
 

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::details::{DetailedTrace, SpanDetail};
+use crate::ship::status::StatusReader;
 use fake::{Answer, Fake};
 
 const PATIENCE: Duration = Duration::from_secs(60);
