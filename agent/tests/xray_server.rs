@@ -1,6 +1,7 @@
 //! The agent's program against a server that speaks as X-Ray does: moto, whose folder `TIERTOP_AWS_SERVERS` names.
 //!
 //! `TIERTOP_AWS_SERVERS=$(.ci/aws-servers) cargo test -p tiertop-agent --features aws-servers --test xray_server`
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -109,7 +110,7 @@ fn request(traces: u128, begin: u64) -> ExportTraceServiceRequest {
         start_time_unix_nano: begin + ms.0 * 1_000_000,
         end_time_unix_nano: begin + ms.1 * 1_000_000,
         attributes: attributes(pairs),
-        status: Some(Status { code: if trace % 3 == 0 { 2 } else { 0 }, message: "no room".to_owned() }),
+        status: Some(Status { code: if trace.is_multiple_of(3) { 2 } else { 0 }, message: "no room".to_owned() }),
         ..Span::default()
     };
     let http = [("http.request.method", "GET"), ("url.path", "/orders"), ("customer.tier", "gold")];
@@ -185,7 +186,7 @@ async fn traces_are_read_back_from_the_service_as_they_were_sent() {
         assert_eq!((&shop["id"], &shop["parent_id"]), (&own(3).into(), &own(2).into()));
         for (segment, ms) in [(entry, (0, 100)), (shop, (10, 90))] {
             assert_eq!(segment["annotations"]["customer.tier"], "gold");
-            assert_eq!(segment["fault"] == true, number % 3 == 0, "{segment}");
+            assert_eq!(segment["fault"] == true, number.is_multiple_of(3), "{segment}");
             for (key, ms) in [("start_time", ms.0), ("end_time", ms.1)] {
                 let wanted = (begin + ms * 1_000_000) as f64 / 1e9;
                 assert!((segment[key].as_f64().unwrap() - wanted).abs() < 1e-6, "{segment}");

@@ -155,7 +155,7 @@ async fn ship(
 ) {
     let mut outbox = Outbox::new(options.queue_bytes);
     let rules = Rules::new(client.clone(), rand_id(), options.rules.clone(), change);
-    let (uses, used) = mpsc::channel(16);
+    let (count_use, used) = mpsc::channel(16);
     tokio::spawn(rules.follow(used));
     let mut call: Option<BoxFuture<'static, Answer>> = None;
     let mut under_way = 0;
@@ -189,7 +189,7 @@ async fn ship(
         match next {
             Next::Traces(Some(traces)) => {
                 // Where the rules are asked for anew, what they were used for meanwhile may go.
-                let _ = uses.try_send(traces.by_rule.clone());
+                let _ = count_use.try_send(traces.by_rule.clone());
                 let dropped = outbox.push(documents(&traces, &options, status));
                 status.dropped("the queue was full", dropped);
             }

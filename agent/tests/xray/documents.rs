@@ -7,6 +7,20 @@ use crate::sent::{
     CLIENT, INTERNAL, SERVER, attributes, call, chosen, detail, documents_of, exception, failed, read, resource, span,
 };
 
+/// The attributes of a request that a service took.
+const REQUEST: [(&str, &str); 10] = [
+    ("http.request.method", "GET"),
+    ("url.scheme", "https"),
+    ("server.address", "shop.example"),
+    ("server.port", "8443"),
+    ("url.path", "/orders/7"),
+    ("url.query", "full=yes"),
+    ("http.response.status_code", "200"),
+    ("client.address", "198.51.100.7"),
+    ("http.route", "/orders/{id}"),
+    ("customer.tier", "gold"),
+];
+
 #[test]
 fn a_request_becomes_a_segment_with_what_was_done_for_it() {
     let resource = resource(&[
@@ -17,24 +31,7 @@ fn a_request_becomes_a_segment_with_what_was_done_for_it() {
         ("aws.ecs.launchtype", "fargate"),
         ("cloud.account.id", "acct"),
     ]);
-    let server = span(
-        1,
-        0,
-        SERVER,
-        "GET /orders/{id}",
-        &[
-            ("http.request.method", "GET"),
-            ("url.scheme", "https"),
-            ("server.address", "shop.example"),
-            ("server.port", "8443"),
-            ("url.path", "/orders/7"),
-            ("url.query", "full=yes"),
-            ("http.response.status_code", "200"),
-            ("client.address", "198.51.100.7"),
-            ("http.route", "/orders/{id}"),
-            ("customer.tier", "gold"),
-        ],
-    );
+    let server = span(1, 0, SERVER, "GET /orders/{id}", &REQUEST);
     let select = span(
         2,
         1,
@@ -127,7 +124,7 @@ fn each_service_has_a_segment_below_the_call_that_asked_it() {
     let all = read(&trace(&chosen(spans), &[]));
     let shape = |document: &Value| {
         let inner = document["subsegments"].as_array().map(|all| all.iter().map(|one| one["name"].clone()).collect());
-        (document["name"].clone(), document["parent_id"].clone(), inner.unwrap_or(Vec::new()))
+        (document["name"].clone(), document["parent_id"].clone(), inner.unwrap_or_default())
     };
     assert_eq!(
         all.iter().map(shape).collect::<Vec<_>>(),

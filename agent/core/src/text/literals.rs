@@ -13,8 +13,8 @@ pub fn statement_without_literals(system: &str, statement: &str) -> String {
     while let Some(first) = rest.chars().next() {
         let is_in_word = out.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | ':' | '@'));
         let after = match first {
-            '\'' => after_quoted(rest, '\''),
-            '"' if has_quoted_text => after_quoted(rest, '"'),
+            '\'' => Some(after_quoted(rest, '\'')),
+            '"' if has_quoted_text => Some(after_quoted(rest, '"')),
             '$' if !is_in_word => after_dollar_quoted(rest),
             '0'..='9' if !is_in_word => {
                 Some(rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')))
@@ -48,16 +48,16 @@ fn push_value(out: &mut String) {
 }
 
 /// What follows a quoted text; a quote in it is doubled or has a backslash.
-fn after_quoted(text: &str, quote: char) -> Option<&str> {
+fn after_quoted(text: &str, quote: char) -> &str {
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
         if c == '\\' {
             chars.next();
         } else if c == quote && chars.next_if(|(_, next)| *next == quote).is_none() {
-            return Some(&text[at + quote.len_utf8()..]);
+            return &text[at + quote.len_utf8()..];
         }
     }
-    Some("")
+    ""
 }
 
 /// What follows `$tag$ ... $tag$`; `None` for a placeholder such as `$1`.

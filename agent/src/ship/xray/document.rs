@@ -130,6 +130,7 @@ struct LinkTold<'a> {
     attributes: &'a Attributes<'a>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
 fn no_attributes(attributes: &&Attributes<'_>) -> bool {
     attributes.0.is_empty()
 }

@@ -9,6 +9,7 @@
 //! as in progress is completed by its segment under the same id.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use super::cause::mixed;
 use super::document::{Context, DOCUMENT_BYTES, Role, Shed, XrayTraceId, inside, seconds};
@@ -207,9 +208,10 @@ impl Node<'_> {
         let mut json = String::with_capacity(self.bytes);
         json.push('{');
         if let Some((trace, parent)) = of {
-            json.push_str(&format!("\"trace_id\":\"{}\",", XrayTraceId(trace)));
+            // Writing into a string cannot fail.
+            let _ = write!(json, "\"trace_id\":\"{}\",", XrayTraceId(trace));
             if let Some(parent) = parent {
-                json.push_str(&format!("\"parent_id\":\"{parent}\","));
+                let _ = write!(json, "\"parent_id\":\"{parent}\",");
             }
             if self.role == Role::Subsegment {
                 json.push_str("\"type\":\"subsegment\",");

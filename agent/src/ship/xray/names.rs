@@ -47,10 +47,10 @@ pub(super) fn called<'a>(span: &Span<'a>) -> Called<'a> {
         .or_else(|| at.text(&["aws.s3.bucket"]))
         .or_else(|| destination(at))
         .or_else(|| is_aws.then(|| at.text(&["rpc.service", "aws.service"])).flatten())
-        .or_else(|| is_aws.then(|| at.text(&["rpc.method"])).flatten().and_then(service_of_method))
+        .or_else(|| is_aws.then(|| at.text(&["rpc.method"])).flatten().and_then(|method| service_of_method(&method)))
         .or_else(|| database(at))
         .or_else(|| at.text(&["rpc.service"]))
-        .or_else(|| at.text(&["rpc.method"]).and_then(service_of_method))
+        .or_else(|| at.text(&["rpc.method"]).and_then(|method| service_of_method(&method)))
         .or_else(|| host(at))
         .unwrap_or_else(|| span.name.clone());
     let namespace = if is_aws { "aws" } else { "remote" };
@@ -86,7 +86,7 @@ fn database<'a>(at: &Attributes<'a>) -> Option<Cow<'a, str>> {
 /// The host that is called, without the port.
 pub(super) fn host<'a>(at: &Attributes<'a>) -> Option<Cow<'a, str>> {
     let said = at.text(&["server.address", "net.peer.name", "http.host", "network.peer.address", "net.peer.ip"]);
-    let host = said.or_else(|| at.text(&["url.full", "http.url"]).and_then(host_of_url))?;
+    let host = said.or_else(|| at.text(&["url.full", "http.url"]).and_then(|url| host_of_url(&url)))?;
     match host.rsplit_once(':') {
         // An address of IP version 6 has more than one colon.
         Some((name, port)) if !name.contains(':') && port.parse::<u16>().is_ok() => Some(Cow::Owned(name.to_owned())),
@@ -94,7 +94,7 @@ pub(super) fn host<'a>(at: &Attributes<'a>) -> Option<Cow<'a, str>> {
     }
 }
 
-fn host_of_url(url: Cow<'_, str>) -> Option<Cow<'_, str>> {
+fn host_of_url(url: &str) -> Option<Cow<'static, str>> {
     let (_, after) = url.split_once("://")?;
     let authority = after.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
@@ -102,7 +102,7 @@ fn host_of_url(url: Cow<'_, str>) -> Option<Cow<'_, str>> {
 }
 
 /// `package.Service/Method` without the method.
-fn service_of_method(method: Cow<'_, str>) -> Option<Cow<'_, str>> {
+fn service_of_method(method: &str) -> Option<Cow<'static, str>> {
     let (service, _) = method.rsplit_once('/')?;
     (!service.is_empty()).then(|| Cow::Owned(service.to_owned()))
 }

@@ -32,8 +32,8 @@ pub(super) struct Rules {
     change: watch::Sender<ChoiceRules>,
     are_offered: bool,
     counts: Vec<RuleCount>,
-    rules_due: Instant,
-    targets_due: Instant,
+    next_asking: Instant,
+    next_telling: Instant,
 }
 
 impl Rules {
@@ -48,15 +48,15 @@ impl Rules {
             change,
             are_offered: false,
             counts,
-            rules_due: now,
-            targets_due: now + TARGETS_EVERY,
+            next_asking: now,
+            next_telling: now + TARGETS_EVERY,
         }
     }
 
     /// Asks for what is due, until nobody counts any more.
     pub(super) async fn follow(mut self, mut used: mpsc::Receiver<Vec<RuleCount>>) {
         loop {
-            let due = if self.are_offered { self.rules_due.min(self.targets_due) } else { self.rules_due };
+            let due = if self.are_offered { self.next_asking.min(self.next_telling) } else { self.next_asking };
             tokio::select! {
                 by_rule = used.recv() => match by_rule {
                     Some(by_rule) => self.count(&by_rule),
@@ -82,11 +82,11 @@ impl Rules {
 
     async fn ask(&mut self) {
         let now = Instant::now();
-        if now >= self.rules_due {
-            self.rules_due = now + RULES_EVERY;
+        if now >= self.next_asking {
+            self.next_asking = now + RULES_EVERY;
             self.ask_rules().await;
         } else {
-            self.targets_due = now + TARGETS_EVERY;
+            self.next_telling = now + TARGETS_EVERY;
             self.ask_targets().await;
         }
     }

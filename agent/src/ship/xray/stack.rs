@@ -57,7 +57,7 @@ fn python(text: &str) -> Vec<Frame> {
     frames
 }
 
-/// `	at org.example.App.handle(App.java:12)`.
+/// `at org.example.App.handle(App.java:12)`.
 fn java(line: &str) -> Option<Frame> {
     let rest = line.trim().strip_prefix("at ")?;
     let (label, place) = rest.strip_suffix(')')?.rsplit_once('(')?;
@@ -85,7 +85,7 @@ fn dotnet(line: &str) -> Option<Frame> {
     Some(Frame::new(label, path, number.trim().parse().ok()))
 }
 
-/// `main.handle(0x1)` and below it `	/srv/main.go:12 +0x1d`.
+/// `main.handle(0x1)` and below it, after a tab, `/srv/main.go:12 +0x1d`.
 fn go(text: &str) -> Vec<Frame> {
     let lines: Vec<&str> = text.lines().collect();
     let frame = |pair: &[&str]| {
