@@ -110,7 +110,10 @@ fn request(traces: u128, begin: u64) -> ExportTraceServiceRequest {
         start_time_unix_nano: begin + ms.0 * 1_000_000,
         end_time_unix_nano: begin + ms.1 * 1_000_000,
         attributes: attributes(pairs),
-        status: Some(Status { code: if trace.is_multiple_of(3) { 2 } else { 0 }, message: "no room".to_owned() }),
+        status: Some(Status {
+            code: if (trace as u64).is_multiple_of(3) { 2 } else { 0 },
+            message: "no room".to_owned(),
+        }),
         ..Span::default()
     };
     let http = [("http.request.method", "GET"), ("url.path", "/orders"), ("customer.tier", "gold")];

@@ -12,6 +12,12 @@ pub fn statement_without_literals(system: &str, statement: &str) -> String {
     let mut rest = statement;
     while let Some(first) = rest.chars().next() {
         let is_in_word = out.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | ':' | '@'));
+        if matches!(first, '"' | '`') && !(first == '"' && has_quoted_text) {
+            let after = after_quoted(rest, first);
+            out.push_str(&rest[..rest.len() - after.len()]);
+            rest = after;
+            continue;
+        }
         let after = match first {
             '\'' => Some(after_quoted(rest, '\'')),
             '"' if has_quoted_text => Some(after_quoted(rest, '"')),
