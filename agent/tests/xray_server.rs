@@ -1,11 +1,10 @@
-//! The agent's program against a server that speaks as X-Ray does: moto, whose folder `TIERTOP_AWS_SERVERS` names.
+//! The agent's program against a server that speaks as X-Ray does: moto, whose program `TIERTOP_MOTO` names.
 //!
-//! `TIERTOP_AWS_SERVERS=$(.ci/aws-servers) cargo test -p tiertop-agent --features aws-servers --test xray_server`
+//! `TIERTOP_MOTO=$(.ci/aws-servers)/moto_server cargo test -p tiertop-agent --features moto --test xray_server`
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -52,9 +51,9 @@ fn is_listening(port: u16) -> Option<()> {
 }
 
 fn start_moto() -> (Process, u16) {
-    let folder = std::env::var_os("TIERTOP_AWS_SERVERS").expect("TIERTOP_AWS_SERVERS says where the servers are");
+    let program = std::env::var_os("TIERTOP_MOTO").expect("TIERTOP_MOTO names moto's server");
     let port = free_port();
-    let server = Command::new(PathBuf::from(folder).join("bin/moto_server"))
+    let server = Command::new(program)
         .args(["-H", "127.0.0.1", "-p", &port.to_string()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())

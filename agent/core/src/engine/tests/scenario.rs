@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::FixedState;
 
 use crate::choice::{ChoiceRules, Chosen};
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, TimeRules};
 use crate::engine::Engine;
 use crate::id::{SpanId, TraceId};
 use crate::observation::{
@@ -49,12 +49,12 @@ impl System {
     pub(super) fn with_limits(set: impl Fn(&mut Limits)) -> Self {
         let mut config = Config::default();
         set(&mut config.limits);
-        Self::with_config(config)
+        Self::configured(config)
     }
 
     /// A system of which traces are chosen.
     pub(super) fn with_choice(rules: ChoiceRules) -> Self {
-        Self::with_config(Config { choice: Some(rules), ..Config::default() })
+        Self::configured(Config { choice: Some(rules), ..Config::default() })
     }
 
     /// The traces that were chosen since this was last asked.
@@ -62,7 +62,13 @@ impl System {
         self.engine.take_chosen()
     }
 
-    fn with_config(config: Config) -> Self {
+    pub(super) fn with_time(set: impl Fn(&mut TimeRules)) -> Self {
+        let mut config = Config::default();
+        set(&mut config.time);
+        Self::configured(config)
+    }
+
+    fn configured(config: Config) -> Self {
         let engine = Engine::new(config, UnixNanos::from_seconds(BEGIN_S - 1));
         Self { engine, second: BEGIN_S, next_id: 1 }
     }
