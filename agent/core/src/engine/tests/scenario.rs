@@ -48,6 +48,10 @@ impl System {
     pub(super) fn with_limits(set: impl Fn(&mut Limits)) -> Self {
         let mut config = Config::default();
         set(&mut config.limits);
+        Self::with(config)
+    }
+
+    pub(super) fn with(config: Config) -> Self {
         let engine = Engine::new(config, UnixNanos::from_seconds(BEGIN_S - 1));
         Self { engine, second: BEGIN_S, next_id: 1 }
     }
