@@ -60,7 +60,7 @@ fn the_first_rule_that_speaks_of_a_service_decides_by_name_or_by_attribute() {
         by(TierKind::External, sends("front-*")),
         by(TierKind::Edge, Whom::Named("front".into())),
     ];
-    let mut system = System::with(Config { tiers, ..Config::default() });
+    let mut system = System::configured(Config { tiers, ..Config::default() });
     for _ in 0..20 {
         (0..10).for_each(|_| system.read_request(true));
         system.pass_second();
