@@ -16,6 +16,7 @@ use tracing::{error, info};
 
 use crate::admin::{self, Admin};
 use crate::configuration::{Configuration, mebibytes};
+use crate::details::TraceOutlet;
 use crate::feed::server::{self as feed, FeedError, FeedOptions};
 use crate::history::args::RecordArgs;
 use crate::history::{self, History, HistoryOptions};
@@ -45,6 +46,8 @@ pub struct AgentOptions {
     pub config: Config,
     /// What is kept of the past, and recorded.
     pub history: HistoryOptions,
+    /// Where the traces go that `config` says are to be chosen.
+    pub traces: Option<TraceOutlet>,
 }
 
 /// Telemetry that may wait for the engine, unless told otherwise.
@@ -63,6 +66,7 @@ impl AgentOptions {
             queue_bytes: QUEUE_BYTES,
             config: Config::default(),
             history: HistoryOptions::default(),
+            traces: None,
         }
     }
 
@@ -133,8 +137,11 @@ impl Agent {
 
     /// As [`Agent::start`], and ships what the engine closes.
     #[cfg(feature = "aws")]
-    pub fn start_shipping(options: AgentOptions, shipping: Shipping) -> Result<Self, AgentError> {
-        let Shipping { tap, statuses, exporters } = shipping;
+    pub fn start_shipping(mut options: AgentOptions, shipping: Shipping) -> Result<Self, AgentError> {
+        let Shipping { tap, statuses, exporters, traces } = shipping;
+        if let Some((rules, outlet)) = traces {
+            (options.config.choice, options.traces) = (Some(rules), Some(outlet));
+        }
         let views = move || statuses.iter().map(|status| status.borrow().clone()).collect();
         let agent = Self::start_observed(options, move |snapshot| tap.offer(snapshot), views)?;
         Ok(Self { exporters, ..agent })
@@ -163,6 +170,7 @@ impl Agent {
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let (stop, stopped) = watch::channel(false);
         let (finish, finished) = watch::channel(false);
+        let keeps_bodies = options.traces.is_some();
         let counting = intake.clone();
         let counts = move || IngestCounts { exporters: exporters(), ..counting.counts() };
         let publish = move |snapshot| {
@@ -170,10 +178,12 @@ impl Agent {
             publish.send_replace(snapshot);
         };
         let (history, keeper) = history::keep(options.history, snapshots.clone())?;
-        let engine = engine::start(options.config, outlet, counts, publish, finished).map_err(AgentError::Thread)?;
+        let engine = engine::start(options.config, outlet, (counts, publish), options.traces, finished)
+            .map_err(AgentError::Thread)?;
 
         let mut tasks = JoinSet::new();
         let receiver = Receiver::new(intake.clone(), options.limits);
+        let receiver = if keeps_bodies { receiver.keeping_bodies() } else { receiver };
         tasks.spawn(receiver.clone().serve(grpc, Protocol::Grpc, stopped.clone()));
         tasks.spawn(receiver.serve(http, Protocol::Http, stopped.clone()));
         if let Some(listener) = feed_listener {
