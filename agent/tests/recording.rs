@@ -166,7 +166,7 @@ async fn a_block_with_a_flipped_bit_is_told_and_the_others_read() {
 
 #[tokio::test]
 async fn a_ring_holds_the_last_seconds_over_restarts_within_its_size() {
-    const MOST: u64 = 32_000;
+    const MOST: u64 = 20_000;
     let folder = tempfile::tempdir().unwrap();
     let ring = folder.path().join("ring");
     let mut reached = Vec::new();

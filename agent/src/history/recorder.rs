@@ -1,7 +1,7 @@
 //! The thread that writes recordings, where a slow disk holds nobody up.
 //!
-//! What it is handed waits in a bounded channel. A disk that falls two minutes behind, or refuses, ends the
-//! recording, which is told; it never ends the agent.
+//! What it is handed waits in a bounded channel. A disk that falls ten minutes behind loses seconds, one that refuses
+//! ends the recording; both are told, and neither ends the agent.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::keeper::{RecordOptions, RecordingState};
 use crate::recording::{Head, RecordingError, Ring, Writer, now_unix_ms};
 
 /// Blocks and questions that may wait.
-const WAITING: usize = 12;
+const WAITING: usize = 64;
 
 /// What is being written.
 pub(super) struct Recorder {
