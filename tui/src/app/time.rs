@@ -65,7 +65,7 @@ impl Travel {
         }
     }
 
-    pub(super) fn to_live(&mut self) {
+    pub(super) fn go_live(&mut self) {
         (self.wanted_unix_ms, self.past) = (None, None);
     }
 }
@@ -91,7 +91,7 @@ impl App {
     /// Shows what is newest from now on.
     pub(super) fn back_to_live(&mut self) -> Vec<Effect> {
         self.held = None;
-        self.travel.to_live();
+        self.travel.go_live();
         self.settle();
         vec![Effect::Draw]
     }
