@@ -17,6 +17,7 @@ pub mod decode;
 pub mod feed;
 pub mod headless;
 pub mod intake;
+mod jitter;
 pub mod receive;
 #[cfg(feature = "aws")]
 pub mod ship;
