@@ -19,6 +19,7 @@ pub mod feed;
 pub mod headless;
 pub mod history;
 pub mod intake;
+mod jitter;
 pub mod receive;
 pub mod recording;
 #[cfg(feature = "aws")]
