@@ -1,9 +1,9 @@
 //! Dashboards, alarms and policies, made from the tables of what the agent emits.
 //!
 //! What is made is checked in under `dashboards/`, and tests hold it against what is made now: so no
-//! dashboard names a metric or a dimension that nothing sends. All of it is pure text. For CloudWatch the
-//! source is the table [`metrics`](crate::ship::metrics), for Grafana the table
-//! [`families`](crate::admin::prometheus::families).
+//! dashboard names a metric or a dimension that nothing sends. Making is pure; [`deploy`] alone talks to the
+//! service. For CloudWatch the source is the table [`metrics`](crate::ship::metrics), for Grafana that of
+//! the families of `/metrics`.
 //!
 //! [`cloudwatch`] has the dashboards, [`limits`] holds a body against what the service takes, [`alarms`]
 //! are data, [`policies`] say what agent and viewer may do; [`cloudformation`] and [`terraform`] carry all
@@ -12,6 +12,7 @@
 pub mod alarms;
 pub mod cloudformation;
 pub mod cloudwatch;
+pub mod deploy;
 pub mod grafana;
 pub mod limits;
 pub mod policies;

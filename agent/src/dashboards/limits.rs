@@ -73,7 +73,7 @@ fn place_problems(widget: &Value) -> Vec<String> {
 
 fn metric_problems(properties: &Value, lines: &[Value]) -> Vec<String> {
     let mut problems = Vec::new();
-    if !properties["region"].as_str().is_some_and(|region| !region.is_empty()) {
+    if properties["region"].as_str().is_none_or(str::is_empty) {
         problems.push("no region".to_owned());
     }
     if lines.is_empty() || lines.len() > METRICS_OF_WIDGET {

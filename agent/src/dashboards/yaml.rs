@@ -31,7 +31,8 @@ fn write(out: &mut String, value: &Value, depth: usize) {
         }
         scalar => {
             indent(out, depth);
-            out.push_str(&format!("{scalar}\n"));
+            out.push_str(&scalar.to_string());
+            out.push('\n');
         }
     }
 }
@@ -57,7 +58,10 @@ fn nested(out: &mut String, value: &Value, depth: usize) {
                 out.push('\n');
             }
         }
-        None => out.push_str(&format!(" {value}\n")),
+        None => {
+            out.push(' ');
+            write(out, value, 0);
+        }
     }
 }
 

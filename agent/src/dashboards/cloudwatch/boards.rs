@@ -105,7 +105,7 @@ const ABSENT: &str = "A line that is missing is unknown, not zero: nothing was c
 
 fn tier(at: &Placement) -> Value {
     let quantile = |statistic: &str| of_chosen(at, LATENCY, statistic, statistic);
-    let hidden = |name: &str, id: &str| of_chosen_with(at, name, json!({ "stat": "Sum", "id": id, "visible": false }));
+    let hidden = |name: &str, id: &str| of_chosen_with(at, name, &json!({ "stat": "Sum", "id": id, "visible": false }));
     let share = [
         hidden(ERRORS, "errors"),
         hidden(REQUESTS, "requests"),

@@ -62,11 +62,11 @@ pub(super) fn of_system(at: &Placement, name: &str, label: &str) -> Value {
 
 /// A line of the chosen tier's figure.
 pub(super) fn of_chosen(at: &Placement, name: &str, statistic: &str, label: &str) -> Value {
-    of_chosen_with(at, name, json!({ "stat": statistic, "label": label }))
+    of_chosen_with(at, name, &json!({ "stat": statistic, "label": label }))
 }
 
 /// The same with other options.
-pub(super) fn of_chosen_with(at: &Placement, name: &str, options: Value) -> Value {
+pub(super) fn of_chosen_with(at: &Placement, name: &str, options: &Value) -> Value {
     json!([at.namespace, name, ENVIRONMENT, ENVIRONMENT_PLACE, TIER, TIER_PLACE, SERVICE, SERVICE_PLACE, options])
 }
 
