@@ -49,19 +49,16 @@ fn nested(out: &mut String, value: &Value, depth: usize) {
         write(out, value, depth + 1);
         return;
     }
-    match value.as_str().filter(|text| text.contains('\n')) {
-        Some(text) => {
-            out.push_str(" |-\n");
-            for line in text.lines() {
-                indent(out, depth + 1);
-                out.push_str(line);
-                out.push('\n');
-            }
+    if let Some(text) = value.as_str().filter(|text| text.contains('\n')) {
+        out.push_str(" |-\n");
+        for line in text.lines() {
+            indent(out, depth + 1);
+            out.push_str(line);
+            out.push('\n');
         }
-        None => {
-            out.push(' ');
-            write(out, value, 0);
-        }
+    } else {
+        out.push(' ');
+        write(out, value, 0);
     }
 }
 
