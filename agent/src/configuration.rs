@@ -16,6 +16,7 @@ mod problem;
 mod ranges;
 mod read;
 mod rules;
+mod shipping;
 mod system;
 mod thresholds;
 mod tiers;
@@ -31,6 +32,7 @@ pub use memory::{Analyze, Ceilings, mebibytes};
 pub use problem::Problem;
 pub use read::read;
 pub use rules::RuleSection;
+pub use shipping::{AwsSection, CloudwatchSection, Exporter, namespace, resolution};
 pub use system::{Capacity, Time};
 pub use thresholds::TierThresholds;
 pub use tiers::TierSection;
@@ -49,6 +51,10 @@ pub struct Configuration {
     pub capacity: Capacity,
     /// What `tiertop analyze` may use.
     pub analyze: Analyze,
+    /// What is shipped to AWS, and as whom.
+    pub aws: AwsSection,
+    /// How metrics are shipped.
+    pub cloudwatch: CloudwatchSection,
     /// Which tier a service or peer is; the first rule that matches.
     #[serde(rename = "tier")]
     pub tiers: Vec<TierSection>,
@@ -71,6 +77,7 @@ const SECTIONS: &[&str] = &[
     thresholds::COMMENTED,
     rules::COMMENTED,
     memory::ANALYZE,
+    shipping::COMMENTED,
 ];
 
 const OPENING: &str = "\
