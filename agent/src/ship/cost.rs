@@ -39,7 +39,7 @@ pub struct Prices {
     pub million_traces: f64,
 }
 
-/// As they are known here.
+/// As they were known then, from memory: check the pages.
 pub const PRICES: Prices = Prices {
     region: "us-east-1",
     date: "2026-11",

@@ -7,11 +7,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use color_eyre::eyre::Result;
 use tiertop_agent::args;
+use tiertop_agent::configuration::{ConfigurationArgs, Exporter};
 use tiertop_agent::feed::client::{self, ClientOptions};
 use tiertop_agent::feed::{Detail, FeedAddress};
-use tiertop_agent::ship::ExporterName;
+use tiertop_agent::ship::ShipOptions;
 use tiertop_agent::ship::args::ShipArgs;
-use tiertop_agent::ship::cost::{CostLine, Estimate, MetricsUsage, PRICES, Usage, estimate};
+use tiertop_agent::ship::cost::{CostLine, Estimate, MetricsUsage, PRICES, Prices, Usage, estimate};
 use tiertop_core::snapshot::Snapshot;
 use tiertop_core::tier::TierKind;
 
@@ -29,11 +30,11 @@ pub(crate) struct AwsArgs {
 
 #[derive(Debug, Subcommand)]
 enum AwsCommand {
-    /// Says what shipping with these flags costs a month at list price, and why.
+    /// Says what shipping with these flags and the configuration file costs a month at list price, and why.
     Cost(CostArgs),
 }
 
-/// How things are shipped, and of how many tiers. Without --ship both metrics and traces are reckoned.
+/// How things are shipped, and of how many tiers. Where nothing is shipped, both metrics and traces are reckoned.
 #[derive(Debug, Args)]
 struct CostArgs {
     /// So many tiers, one of each kind in turn.
@@ -52,11 +53,14 @@ struct CostArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    configuration: ConfigurationArgs,
+    #[command(flatten)]
     ship: ShipArgs,
 }
 
 pub(crate) async fn run(args: AwsArgs) -> Result<ExitCode> {
     let AwsCommand::Cost(args) = args.command;
+    let ship = args.ship.over(&args.configuration.read()?);
     let (tiers, reported) = match &args.from {
         None => (TierKind::ALL.into_iter().cycle().take(args.tiers as usize).collect(), None),
         Some(address) => {
@@ -66,20 +70,19 @@ pub(crate) async fn run(args: AwsArgs) -> Result<ExitCode> {
             (snapshot.tiers.iter().map(|tier| tier.kind).collect(), reported(&snapshot))
         }
     };
-    let estimate = estimate(&usage(&args, tiers, reported));
+    let estimate = estimate(&usage(&ship, args.traces, tiers, reported));
     say(&if args.json { serde_json::to_string_pretty(&estimate)? + "\n" } else { text(&estimate) });
     Ok(ExitCode::SUCCESS)
 }
 
-fn usage(args: &CostArgs, tiers: Vec<TierKind>, reported: Option<u64>) -> Usage {
-    let options = args.ship.options();
-    let ships = |name| options.exporters.is_empty() || options.exporters.contains(&name);
-    let encoder = &options.cloudwatch.encoder;
+fn usage(ship: &ShipOptions, traces: f64, tiers: Vec<TierKind>, reported: Option<u64>) -> Usage {
+    let ships = |exporter| ship.exporters.is_empty() || ship.exporters.contains(&exporter);
+    let encoder = &ship.cloudwatch.encoder;
     let metrics = MetricsUsage { resolution_s: encoder.resolution_s, ceiling: encoder.series_ceiling, reported };
     Usage {
         tiers,
-        metrics: ships(ExporterName::Cloudwatch).then_some(metrics),
-        traces_per_second: ships(ExporterName::Xray).then_some(args.traces),
+        metrics: ships(Exporter::Cloudwatch).then_some(metrics),
+        traces_per_second: ships(Exporter::Xray).then_some(traces),
     }
 }
 
@@ -90,21 +93,24 @@ fn reported(snapshot: &Snapshot) -> Option<u64> {
 }
 
 fn text(estimate: &Estimate) -> String {
-    let line = |line: &CostLine| format!("  {:>10}  {:<22} {}\n", dollars(line.month_usd), line.what, line.why);
-    let shipping: String = estimate.shipping.iter().map(line).collect();
-    let mut text = format!("Shipping, a month of 730 hours:\n{shipping}");
-    text += &format!("  {:>10}  in all\n", dollars(estimate.shipping_month_usd));
+    let line = |line: &CostLine| format!("  {:>10}  {:<22} {}", dollars(line.month_usd), line.what, line.why);
+    let sum = |sum, what: &str| format!("  {:>10}  {what}", dollars(sum));
+    let mut lines = vec!["Shipping, a month of 730 hours:".to_owned()];
+    lines.extend(estimate.shipping.iter().map(line));
+    lines.push(sum(estimate.shipping_month_usd, "in all"));
     if !estimate.looking.is_empty() {
-        let looking: String = estimate.looking.iter().map(line).collect();
-        text += &format!("\nBesides, if you use what is in dashboards/:\n{looking}");
-        text += &format!("  {:>10}  with these\n", dollars(estimate.month_usd));
+        lines.extend([String::new(), "Besides, if you use what is in dashboards/:".to_owned()]);
+        lines.extend(estimate.looking.iter().map(line));
+        lines.push(sum(estimate.month_usd, "with these"));
     }
-    let [metrics, traces] = PRICES.pages;
-    text += &format!(
-        "\nList prices of {} as of {}, without free tiers; check them:\n  {metrics}\n  {traces}\n",
-        PRICES.region, PRICES.date
-    );
-    text
+    let Prices { region, date, pages: [metrics, traces], .. } = PRICES;
+    lines.extend([
+        String::new(),
+        format!("List prices of {region}, noted {date}, without free tiers. Check them against the price pages:"),
+        format!("  {metrics}"),
+        format!("  {traces}\n"),
+    ]);
+    lines.join("\n")
 }
 
 fn dollars(sum: f64) -> String {

@@ -141,7 +141,8 @@ pub(crate) async fn run(args: DashboardsArgs) -> Result<ExitCode> {
 
 fn list() -> String {
     let width = ALL.iter().map(|made| made.name.len()).max().unwrap_or_default();
-    ALL.iter().map(|made| format!("{:width$}  {}\n", made.name, made.what)).collect()
+    let lines: Vec<String> = ALL.iter().map(|made| format!("{:width$}  {}\n", made.name, made.what)).collect();
+    lines.concat()
 }
 
 fn would_put(name: &str, body: &Value) -> String {
