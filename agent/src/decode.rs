@@ -31,6 +31,8 @@ use tiertop_core::observation::Batch;
 
 use crate::wire::{Fields, Malformed, Value};
 
+pub(crate) use resource::keeps as keeps_of_resources;
+
 /// Which of OTLP's three requests the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signal {

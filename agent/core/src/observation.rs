@@ -7,6 +7,8 @@
 //! Receivers fold old and new attribute names into these fields, new names first, and reduce what
 //! has no bound (URLs, statements) before it gets here: see [`crate::text`].
 
+use std::borrow::Cow;
+
 use crate::id::{SpanId, TraceId};
 use crate::time::UnixNanos;
 
@@ -65,6 +67,30 @@ pub struct Resource {
     /// `server.address`, `redis.server.address`, `mysql.instance.endpoint`, `rabbitmq.queue.name` and
     /// whatever else the collector's receivers put on the resource to say which server they watch.
     pub attributes: Vec<(Box<str>, AttributeValue)>,
+}
+
+impl Resource {
+    /// An attribute as text, if it is kept.
+    pub fn text_of(&self, attribute: &str) -> Option<Cow<'_, str>> {
+        let own = match attribute {
+            "service.name" => Some(&self.service_name).filter(|name| !name.is_empty()),
+            "service.namespace" => self.service_namespace.as_ref(),
+            "service.instance.id" => self.instance.as_ref(),
+            "service.version" => self.version.as_ref(),
+            "deployment.environment.name" => self.environment.as_ref(),
+            "cloud.availability_zone" => self.zone.as_ref(),
+            "cloud.region" => self.region.as_ref(),
+            "telemetry.sdk.language" => self.sdk_language.as_ref(),
+            _ => None,
+        };
+        let other = || self.attributes.iter().find(|(key, _)| **key == *attribute).map(|(_, value)| value);
+        own.map(|text| Cow::Borrowed(&**text)).or_else(|| match other()? {
+            AttributeValue::Text(text) => Some(Cow::Borrowed(&**text)),
+            AttributeValue::Integer(number) => Some(number.to_string().into()),
+            AttributeValue::Number(number) => Some(number.to_string().into()),
+            AttributeValue::Flag(flag) => Some(flag.to_string().into()),
+        })
+    }
 }
 
 /// A span's kind, with OTLP's numbers.

@@ -57,7 +57,7 @@ impl System {
         Self::configured(config)
     }
 
-    fn configured(config: Config) -> Self {
+    pub(super) fn configured(config: Config) -> Self {
         let engine = Engine::new(config, UnixNanos::from_seconds(BEGIN_S - 1));
         Self { engine, second: BEGIN_S, next_id: 1 }
     }
