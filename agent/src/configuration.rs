@@ -109,6 +109,7 @@ impl Configuration {
             capacity: CapacityRules { users_per_request_per_second: self.capacity.users_per_rps },
             thresholds: thresholds::engine(&self.thresholds, &self.tier_thresholds).into(),
             rules: self.rules.iter().map(RuleSection::rule).collect(),
+            choice: None,
         }
     }
 }

@@ -16,9 +16,11 @@ pub mod configuration;
 #[cfg(feature = "aws")]
 pub mod dashboards;
 pub mod decode;
+pub mod details;
 pub mod feed;
 pub mod headless;
 pub mod intake;
+mod jitter;
 pub mod receive;
 #[cfg(feature = "aws")]
 pub mod ship;

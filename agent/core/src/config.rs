@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::choice::ChoiceRules;
 use crate::diagnosis::rules::UserRule;
 use crate::observation::Resource;
 use crate::thresholds::Thresholds;
@@ -22,6 +23,8 @@ pub struct Config {
     pub thresholds: Arc<Thresholds>,
     /// The user's own classes of faults.
     pub rules: Arc<[UserRule]>,
+    /// Which traces are handed out whole, if any are.
+    pub choice: Option<ChoiceRules>,
 }
 
 /// What load is worth.
@@ -48,7 +51,7 @@ pub struct TierRule {
     pub whom: Whom,
 }
 
-/// Whom a rule speaks of; in patterns `*` stands for any run of characters.
+/// Whom a rule speaks of; in patterns `*` stands for any run of characters and `?` for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whom {
     /// A service by its name, or a peer by its name, `address` or `address:port`.
@@ -170,15 +173,15 @@ impl TierRule {
     }
 }
 
-/// Matches `*` against any run of characters; linear in the text for each star.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+/// Matches `*` against any run of characters and `?` against any byte; linear in the text for each star.
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;
     while t < text.len() {
         if pattern.get(p) == Some(&b'*') {
             star = Some((p, t));
             p += 1;
-        } else if pattern.get(p) == Some(&text[t]) {
+        } else if pattern.get(p).is_some_and(|byte| *byte == text[t] || *byte == b'?') {
             p += 1;
             t += 1;
         } else if let Some((at, taken)) = star {

@@ -31,6 +31,8 @@ pub struct Batch {
     pub points_unused: u64,
     /// Log records, which are only counted.
     pub log_records: u64,
+    /// Where the request's body is kept, if it is: its number, from 1.
+    pub body: u64,
 }
 
 impl Batch {
@@ -224,6 +226,28 @@ pub struct SpanShape {
     pub health_check: bool,
 }
 
+/// Where all that was sent of a span can be found, while it is kept: a body and a place in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DetailRef(u64);
+
+impl DetailRef {
+    /// Nothing is kept.
+    pub const NONE: Self = Self(0);
+    /// Bits of the place: a body has less than 1 GiB.
+    const OFFSET_BITS: u32 = 30;
+
+    /// The span that lies so many bytes into a body; bodies are numbered from 1.
+    pub fn new(body: u64, offset: u32) -> Self {
+        if body == 0 { Self::NONE } else { Self(body << Self::OFFSET_BITS | u64::from(offset)) }
+    }
+
+    /// The body's number and the place in it; `None` if nothing is kept.
+    pub fn place(self) -> Option<(u64, usize)> {
+        let offset = self.0 & ((1 << Self::OFFSET_BITS) - 1);
+        (self.0 != 0).then_some((self.0 >> Self::OFFSET_BITS, offset as usize))
+    }
+}
+
 /// One ended span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
@@ -250,6 +274,8 @@ pub struct Span {
     pub links_len: u16,
     /// Where its parent lives.
     pub parent_place: ParentPlace,
+    /// Where it lies in the request's body: how many bytes come before its field.
+    pub offset: u32,
 }
 
 /// A link from a span to another, as a consumer's to its producer.

@@ -1,5 +1,6 @@
 //! Scenarios: what processes send, and what the snapshot then says.
 
+mod choosing;
 mod clients;
 mod closed;
 mod kept;
