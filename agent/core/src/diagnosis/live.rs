@@ -21,7 +21,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::compare::{By, Part};
-use super::signs::Scene;
+use super::signs::{Asked, Scene};
 use super::{EXPLAINED, LEAST_REQUESTS, compare, tiers};
 use crate::engine::naming::{Party, TierName};
 use crate::observation::Batch;
@@ -239,6 +239,7 @@ impl Live {
         let load = |from, to| self.levels.mean(Figure::Load, "", from, to);
         let usual_load = self.levels.median(Figure::Load, "", &self.baseline.seconds);
         let scene = Scene {
+            asked: Asked::ByAlarm,
             traces: &self.traces,
             tiers: &tier_names,
             before: &before,

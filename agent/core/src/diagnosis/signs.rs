@@ -20,8 +20,18 @@ const STANDS_OUT: f64 = 4.0;
 /// So many times the usual requests are a spike.
 const MORE: f64 = 1.8;
 
+/// Why it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Something of a running system is not as usual: what is named wakes somebody.
+    ByAlarm,
+    /// Somebody asks, and has a reason: what is certain is told though it is small.
+    BySomebody,
+}
+
 /// What there is to look at.
 pub(super) struct Scene<'a> {
+    pub(super) asked: Asked,
     pub(super) traces: &'a Traces,
     pub(super) tiers: &'a [TierName],
     pub(super) before: &'a Part<'a>,
@@ -67,7 +77,7 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
         (Sign::OneInstance, instances.one_is_worse()),
         (Sign::NewVersion, instances.only_new_versions(scene.traces)),
         (Sign::CpuBusy, busy(scene, tier)),
-        (Sign::NowAndThen, slower && now_and_then(&own)),
+        (Sign::NowAndThen, slower && now_and_then(scene, tier)),
         (Sign::MoreRequests, more_requests(scene)),
         (Sign::CacheMisses, cache_misses(scene).is_some()),
         (Sign::PoolWaits, pool_waits(scene, tier)),
@@ -124,15 +134,16 @@ fn busy(scene: &Scene<'_>, tier: usize) -> bool {
     scene.signals.1.busier(scene.signals.0, &id)
 }
 
-/// Most visits are as fast as ever, some are much slower.
-fn now_and_then(own: &[&Pair]) -> bool {
-    let slow: Vec<&&Pair> = own.iter().filter(|pair| pair.slower).collect();
+/// Most visits are as fast as ever, and so is most of the way to them; some are much slower.
+fn now_and_then(scene: &Scene<'_>, tier: usize) -> bool {
+    let is_there = |spot: Spot| spot == Spot::At(tier) || matches!(spot, Spot::Gap(_, to) if to == tier);
+    let slow: Vec<&Pair> = scene.wide.pairs.iter().filter(|pair| is_there(pair.spot) && pair.slower).collect();
     let median = |values: &[f64]| {
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
     };
-    !slow.is_empty()
+    slow.iter().any(|pair| pair.spot == Spot::At(tier))
         && slow.iter().all(|pair| median(&pair.after.charged_ms) < 1.3 * median(&pair.before.charged_ms) + 0.05)
 }
 
