@@ -43,8 +43,8 @@ pub const LEAST_REQUESTS: usize = 30;
 pub const EXPLAINED: f64 = 0.6;
 /// Share of the usual duration that a tier must explain to be named.
 const LEAST_EFFECT: f64 = 0.08;
-/// The same of the requests that come to a tier, for one who asks.
-const LEAST_TOLD: f64 = 0.03;
+/// The same of the requests that come to a tier, for one who asks, if the ordinary visit takes longer.
+const LEAST_TOLD: f64 = 0.01;
 /// Excess over the usual duration that is told of even when no tier stands out.
 const PLAIN_EXCESS: f64 = 0.5;
 /// Rise in the share of failed requests that is told of.
@@ -110,7 +110,8 @@ fn slow_tiers(scene: &Scene<'_>) -> Vec<Covered> {
         let mut shifted = pairs.iter().filter(|pair| pair.slower && pair.spot.touches(first.tier));
         match scene.asked {
             Asked::BySomebody => {
-                first.score >= LEAST_EFFECT * usual_ms || shifted.any(|pair| pair.effect() >= LEAST_TOLD)
+                let is_told = |pair: &compare::Pair| pair.effect() >= if pair.sure { LEAST_TOLD } else { LEAST_EFFECT };
+                (*excess_ms > 0.0 && first.score >= LEAST_EFFECT * usual_ms) || shifted.any(is_told)
             }
             Asked::ByAlarm => {
                 *excess_ms > 0.0

@@ -81,6 +81,8 @@ pub(super) struct Share {
 pub(super) struct Seen {
     /// Milliseconds charged, a value a visit.
     pub(super) charged_ms: Vec<f64>,
+    /// The process of each visit.
+    pub(super) processes: Vec<u32>,
     /// The route of each visit's request.
     routes: Vec<u32>,
     /// Requests with such a visit that have a usual duration, and the sum of those, milliseconds.
@@ -107,6 +109,8 @@ pub(super) struct Pair {
     pub(super) mean_ms: f64,
     /// It takes longer.
     pub(super) slower: bool,
+    /// The ordinary visit does, not only some.
+    pub(super) sure: bool,
     /// Milliseconds of an average request by which it takes longer, shifted or not.
     pub(super) excess_ms: f64,
     /// Milliseconds of an average request for calls that were not made before, if that is a shift.
@@ -234,6 +238,7 @@ impl Pairs {
             let seen = side(pair);
             let charged_ms = visit.nanos as f64 / 1e6;
             seen.charged_ms.push(charged_ms);
+            seen.processes.push(visit.process);
             let route = routes[visit.request as usize];
             seen.routes.push(route);
             if seen.last_request.replace(visit.request) != Some(visit.request)
@@ -263,6 +268,7 @@ impl Pairs {
                 usual_ms: 0.0,
                 mean_ms: 0.0,
                 slower: false,
+                sure: false,
                 excess_ms: 0.0,
                 extra_ms: 0.0,
                 failures: 0.0,
@@ -281,7 +287,10 @@ fn judge(pair: &mut Pair, requests: (usize, usize)) {
     if enough {
         pair.excess_ms = (pair.mean_ms - pair.usual_ms) * rate;
         let times = (pair.mean_ms + FLOOR_MS) / (pair.usual_ms + FLOOR_MS);
-        pair.slower = pair.excess_ms > 0.0 && is_slower(strata.apart(&pair.before), &strata.apart(&pair.after), times);
+        let (before, after) = (strata.apart(&pair.before), strata.apart(&pair.after));
+        pair.slower = pair.excess_ms > 0.0 && is_slower(&before, &after, times);
+        let (middle, spread) = spread(&before);
+        pair.sure = pair.slower && mean(&after) - middle > 3.0 * spread;
     }
     let count = pair.after.charged_ms.len() as f64;
     let expected = rate_before * requests.1 as f64;
@@ -346,12 +355,10 @@ pub(super) fn logarithm(ms: f64) -> f64 {
 }
 
 /// Whether logarithms are higher than those before. `times` is the ratio of the means.
-pub(super) fn is_slower(mut before: Vec<f64>, after: &[f64], times: f64) -> bool {
+pub(super) fn is_slower(before: &[f64], after: &[f64], times: f64) -> bool {
+    let mut before = before.to_vec();
     before.sort_unstable_by(f64::total_cmp);
-    let middle = before[before.len() / 2];
-    let mut apart: Vec<f64> = before.iter().map(|value| (value - middle).abs()).collect();
-    apart.sort_unstable_by(f64::total_cmp);
-    let spread = apart[apart.len() / 2].max(LEAST_SPREAD);
+    let (middle, spread) = spread(&before);
     let is_far = times.ln() / spread > 3.0 || welch(&before, after) > 4.0;
     let rarely = [middle + 3.0 * spread, before[before.len() * 9 / 10] + LEAST_SPREAD];
     let is_often = rarely.into_iter().any(|bound| {
@@ -360,6 +367,16 @@ pub(super) fn is_slower(mut before: Vec<f64>, after: &[f64], times: f64) -> bool
         is_more(over(after), share * after.len() as f64)
     });
     times >= LEAST_TIMES && is_far && is_often
+}
+
+/// The middle of logarithms, and how far they are from it, in the middle.
+fn spread(logarithms: &[f64]) -> (f64, f64) {
+    let median = |mut values: Vec<f64>| {
+        values.sort_unstable_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let middle = median(logarithms.to_vec());
+    (middle, median(logarithms.iter().map(|value| (value - middle).abs()).collect()).max(LEAST_SPREAD))
 }
 
 /// Whether a count is more than chance makes of what is expected.

@@ -102,16 +102,16 @@ pub(super) fn durations(before: &Part<'_>, after: &Part<'_>, routes: &Routes) ->
         known.collect()
     };
     let (then, now) = (took(before, &routes.before), took(after, &routes.after));
-    let excess: f64 = now.iter().map(|(took, usual)| took - usual).sum();
+    let excess = now.iter().fold(0.0, |sum, (took, usual)| sum + took - usual);
     let relative =
         |requests: &[(f64, f64)]| -> Vec<f64> { requests.iter().map(|(took, usual)| took / usual.max(1e-6)).collect() };
     let (relative_then, relative_now) = (relative(&then), relative(&now));
     let times = mean(&relative_now) / usual(&relative_then).max(1e-6);
     let logarithms = |values: &[f64]| -> Vec<f64> { values.iter().map(|value| logarithm(*value)).collect() };
     Durations {
-        usual_ms: mean(&now.iter().map(|(_, usual)| *usual).collect::<Vec<f64>>()),
+        usual_ms: now.iter().map(|(_, usual)| *usual).fold(0.0, |sum, usual| sum + usual) / now.len().max(1) as f64,
         excess_ms: excess / after.len().max(1) as f64,
         longer: then.len().min(now.len()) >= LEAST
-            && is_slower(logarithms(&relative_then), &logarithms(&relative_now), times),
+            && is_slower(&logarithms(&relative_then), &logarithms(&relative_now), times),
     }
 }
