@@ -82,6 +82,7 @@ pub struct Engine {
     slots_shed: u64,
     next_sweep: UnixSecond,
     rate: view::SpanRate,
+    closing: view::Closing,
 }
 
 impl Engine {
@@ -90,10 +91,11 @@ impl Engine {
         let ring = Ring::new(config.limits.recent_spans);
         let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes);
         let capacity = Capacity::new(config.capacity);
+        let closed = closed_at(now, config.time.lateness_s);
         Self {
             started: now,
             now,
-            closed: closed_at(now, config.time.lateness_s),
+            closed,
             config,
             processes: Processes::default(),
             members: Members::default(),
@@ -119,6 +121,7 @@ impl Engine {
             slots_shed: 0,
             next_sweep: now.second(),
             rate: view::SpanRate::default(),
+            closing: view::Closing::after(closed),
         }
     }
 
@@ -228,7 +231,15 @@ impl Engine {
         diagnosis.judge(&mut snapshot, self.traces_settled(), || self.tier_names());
         self.diagnosis = diagnosis;
         self.capacity.judge(&mut snapshot);
+        self.complete_closed_seconds(&mut snapshot);
         snapshot
+    }
+
+    /// The last snapshot: closes every second, since nothing more will come.
+    pub fn finish(&mut self, now: UnixNanos, ingest: &IngestCounts) -> Snapshot {
+        self.advance(now);
+        self.closed = self.closed.max(self.newest_second());
+        self.tick(now, ingest)
     }
 
     /// Until when all spans have had time to arrive, and those that they are part of to end.
@@ -273,6 +284,7 @@ impl Engine {
             + self.diagnosis.heap_bytes()
             + self.stalls.heap_bytes()
             + self.kept.heap_bytes()
+            + self.closing.heap_bytes()
     }
 
     /// Over the ceiling detail is given up, the least missed first, edges before members.

@@ -213,11 +213,17 @@ impl System {
         self.engine.handle(&batch, now);
     }
 
-    /// Lets the present second end.
-    pub(super) fn pass_second(&mut self) {
+    /// Lets the present second end; returns the snapshot of its end.
+    pub(super) fn pass_second(&mut self) -> Snapshot {
         let now = self.arrival();
-        self.engine.tick(now, &IngestCounts::default());
         self.second += 1;
+        self.engine.tick(now, &IngestCounts::default())
+    }
+
+    /// The last snapshot: the agent stops.
+    pub(super) fn finish(&mut self) -> Snapshot {
+        let now = self.arrival();
+        self.engine.finish(now, &IngestCounts::default())
     }
 
     /// Lets many seconds pass in which nothing arrives.
