@@ -148,7 +148,7 @@ fn resource(service: &str, pod: usize, names: Names, seed: u64) -> Vec<KeyValue>
         (0..count).map(|_| char::from(LETTERS[dice.random_range(0..LETTERS.len())])).collect()
     };
     let pod = format!("{service}-5{}7b-{}", letters(6), letters(5));
-    let named: &[(&str, &str)] = match names {
+    let says: &[(&str, &str)] = match names {
         Names::Service => &[("service.name", service), ("service.instance.id", &pod), ("k8s.pod.name", &pod)],
         Names::Deployment => &[("k8s.deployment.name", service), ("k8s.pod.name", &pod)],
         Names::Pod => &[("service.name", &pod)],
@@ -158,5 +158,5 @@ fn resource(service: &str, pod: usize, names: Names, seed: u64) -> Vec<KeyValue>
         let value = Some(AnyValue { value: Some(Value::StringValue((*value).to_owned())) });
         KeyValue { key: (*key).to_owned(), value, ..KeyValue::default() }
     };
-    named.iter().chain(&fixed).map(pair).collect()
+    says.iter().chain(&fixed).map(pair).collect()
 }

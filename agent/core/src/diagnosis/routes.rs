@@ -52,7 +52,7 @@ impl Routes {
         };
         let routes_before: Vec<u32> = asked_before.iter().map(|asked| route(*asked)).collect();
         let routes_after: Vec<u32> = asked_after.iter().map(|asked| route(*asked)).collect();
-        let mut durations_ms = vec![Vec::new(); ids.len()];
+        let mut durations_ms: Vec<Vec<f64>> = vec![Vec::new(); ids.len()];
         for place in (0..asked_before.len()).filter(|place| before.chosen[*place]) {
             let took_ms = before.requests.list[place].nanos as f64 / 1e6;
             let (tier, operation, _) = asked_before[place];
@@ -62,7 +62,9 @@ impl Routes {
                 durations_ms[route as usize].push(took_ms);
             }
         }
-        durations_ms.iter_mut().for_each(|durations: &mut Vec<f64>| durations.sort_unstable_by(f64::total_cmp));
+        for durations in &mut durations_ms {
+            durations.sort_unstable_by(f64::total_cmp);
+        }
         Self { before: routes_before, after: routes_after, durations_ms }
     }
 

@@ -19,22 +19,22 @@ pub(super) fn tiers<'k>(
             Place::Gap(from, to) => [from, to],
         })
         .collect();
-    let mut named: Vec<(PartyId, TierName)> =
+    let mut called: Vec<(PartyId, TierName)> =
         parties.into_iter().map(|party| (party, name(traces.party(party), names))).collect();
     let mut by_stem: BTreeMap<(TierKind, String), BTreeSet<String>> = BTreeMap::new();
     let stem = |name: &TierName| Some((name.kind, shared_stem(&name.member)?.to_owned()));
-    for (_, name) in &named {
+    for (_, name) in &called {
         if let Some(stem) = stem(name) {
             by_stem.entry(stem).or_default().insert(name.member.clone());
         }
     }
-    for (_, name) in &mut named {
+    for (_, name) in &mut called {
         if let Some(stem) = stem(name).filter(|stem| by_stem[stem].len() > 1) {
             name.member = stem.1;
         }
     }
     let (mut tiers, mut tier_of): (Vec<TierName>, BTreeMap<PartyId, usize>) = (Vec::new(), BTreeMap::new());
-    for (party, name) in named {
+    for (party, name) in called {
         let place = tiers.iter().position(|known| *known == name).unwrap_or_else(|| {
             tiers.push(name);
             tiers.len() - 1
