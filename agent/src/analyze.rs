@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tiertop_core::config::Config;
-use tiertop_core::diagnosis::{Question, ReadCounts, Report, diagnose};
+use tiertop_core::diagnosis::{Question, ReadCounts, Report, diagnose, rules};
 use tiertop_core::engine::naming::{Party, TierName};
 use tiertop_core::traces::{Capture, Traces};
 
@@ -25,7 +25,7 @@ pub struct AnalyzeOptions {
     pub files: Vec<PathBuf>,
     /// Files of the same system while it was healthy; without any, the first part of `files` serves.
     pub baseline: Vec<PathBuf>,
-    /// Rules for tiers, and ceilings.
+    /// Rules for tiers, ceilings, thresholds, and the user's own classes.
     pub config: Config,
     /// Most memory for spans; over it whole traces are given up, and that is said.
     pub trace_bytes: usize,
@@ -62,5 +62,7 @@ pub fn analyze(options: &AnalyzeOptions) -> Result<Report, CaptureError> {
         signals: (&usual.signals, &now.signals),
         incidents: &incidents,
     };
-    Ok(Report { read, stalls: now.stalls(), ..diagnose(question) })
+    let mut report = Report { read, stalls: now.stalls(), ..diagnose(question) };
+    rules::tell_in(&mut report, &now.incidents(), &options.config.rules);
+    Ok(report)
 }

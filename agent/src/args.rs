@@ -117,18 +117,22 @@ impl AgentArgs {
 
     #[cfg(feature = "aws")]
     async fn start(self, usual_feed: Option<SocketAddr>, usual_admin: Option<SocketAddr>) -> Result<Agent> {
-        let ship = self.ship.options();
-        let options = self.options(usual_feed, usual_admin)?;
-        Ok(Agent::start_shipping(options, Shipping::start(ship).await?)?)
+        let ship = self.ship.clone();
+        let (options, configuration) = self.options(usual_feed, usual_admin)?;
+        Ok(Agent::start_shipping(options, Shipping::start(ship.over(&configuration)).await?)?)
     }
 
     #[cfg(not(feature = "aws"))]
     #[expect(clippy::unused_async, reason = "what ships has to wait")]
     async fn start(self, usual_feed: Option<SocketAddr>, usual_admin: Option<SocketAddr>) -> Result<Agent> {
-        Ok(Agent::start(self.options(usual_feed, usual_admin)?)?)
+        Ok(Agent::start(self.options(usual_feed, usual_admin)?.0)?)
     }
 
-    fn options(self, usual_feed: Option<SocketAddr>, usual_admin: Option<SocketAddr>) -> Result<AgentOptions> {
+    fn options(
+        self,
+        usual_feed: Option<SocketAddr>,
+        usual_admin: Option<SocketAddr>,
+    ) -> Result<(AgentOptions, Configuration)> {
         let of_caller = self.feed_token_file.clone();
         let configuration = self.over_the_file()?;
         let Listen { otlp_grpc, otlp_http, feed, feed_token_file, admin } = &configuration.listen;
@@ -137,13 +141,14 @@ impl AgentArgs {
             (None, Some(file)) => Some(Token::from_file(file).wrap_err("no token")?),
             (token, _) => token,
         };
-        Ok(AgentOptions {
+        let options = AgentOptions {
             otlp_grpc: *otlp_grpc,
             otlp_http: *otlp_http,
             feed: feed.or(usual_feed).map(|address| FeedOptions { address, token }),
             admin: admin.or(usual_admin),
             ..AgentOptions::private().configured(&configuration)
-        })
+        };
+        Ok((options, configuration))
     }
 }
 

@@ -15,11 +15,15 @@ mod memory;
 mod problem;
 mod ranges;
 mod read;
+mod rules;
+mod shipping;
 mod system;
+mod thresholds;
 mod tiers;
 
 use serde::{Deserialize, Serialize};
 use tiertop_core::config::{CapacityRules, Config, TimeRules};
+use tiertop_core::thresholds::Bounds;
 
 pub use difference::differences;
 pub use find::{ConfigurationArgs, ConfigurationError, Found};
@@ -27,7 +31,10 @@ pub use listen::Listen;
 pub use memory::{Analyze, Ceilings, mebibytes};
 pub use problem::Problem;
 pub use read::read;
+pub use rules::RuleSection;
+pub use shipping::{AwsSection, CloudwatchSection, Exporter, namespace, resolution};
 pub use system::{Capacity, Time};
+pub use thresholds::TierThresholds;
 pub use tiers::TierSection;
 
 /// Everything that the file can say.
@@ -44,14 +51,34 @@ pub struct Configuration {
     pub capacity: Capacity,
     /// What `tiertop analyze` may use.
     pub analyze: Analyze,
+    /// What is shipped to AWS, and as whom.
+    pub aws: AwsSection,
+    /// How metrics are shipped.
+    pub cloudwatch: CloudwatchSection,
     /// Which tier a service or peer is; the first rule that matches.
     #[serde(rename = "tier")]
     pub tiers: Vec<TierSection>,
+    /// From which level on something is bad.
+    pub thresholds: Bounds,
+    /// The same for some tiers.
+    pub tier_thresholds: Vec<TierThresholds>,
+    /// The user's own classes of faults.
+    #[serde(rename = "rule")]
+    pub rules: Vec<RuleSection>,
 }
 
 /// The text of each section, in the order in which they are printed.
-const SECTIONS: &[&str] =
-    &[listen::COMMENTED, memory::CEILINGS, system::TIME, system::CAPACITY, memory::ANALYZE, tiers::COMMENTED];
+const SECTIONS: &[&str] = &[
+    listen::COMMENTED,
+    memory::CEILINGS,
+    system::TIME,
+    system::CAPACITY,
+    tiers::COMMENTED,
+    thresholds::COMMENTED,
+    rules::COMMENTED,
+    memory::ANALYZE,
+    shipping::COMMENTED,
+];
 
 const OPENING: &str = "\
 # The configuration of tiertop: every key with what it is when nobody says anything.
@@ -74,15 +101,14 @@ pub fn commented() -> String {
 impl Configuration {
     /// The engine's part of it.
     pub fn engine(&self) -> Config {
+        let Time { lateness_s, future_s, window_s, usual_s } = self.time;
         Config {
             tiers: self.tiers.iter().map(TierSection::rule).collect(),
             limits: self.limits.engine(),
-            time: TimeRules {
-                lateness_s: self.time.lateness_s,
-                future_s: self.time.future_s,
-                window_s: self.time.window_s,
-            },
+            time: TimeRules { lateness_s, future_s, window_s, usual_s },
             capacity: CapacityRules { users_per_request_per_second: self.capacity.users_per_rps },
+            thresholds: thresholds::engine(&self.thresholds, &self.tier_thresholds).into(),
+            rules: self.rules.iter().map(RuleSection::rule).collect(),
         }
     }
 }
@@ -116,30 +142,47 @@ mod tests {
     #[test]
     fn the_printed_file_has_every_key() {
         let printed: toml::Table = with_examples().parse().unwrap();
+        for name in toml::Table::try_from(Configuration::default()).unwrap().keys() {
+            assert!(printed.contains_key(name), "[{name}] is not in what is printed");
+        }
         for (name, section) in &printed {
-            let section = section.as_array().and_then(|all| all.first()).unwrap_or(section);
-            // What serde says of a key that there is not names all that there are.
-            let unknown = match &printed[name] {
-                toml::Value::Array(_) => format!("[[{name}]]\nno_such_key = 1\n"),
-                _ => format!("[{name}]\nno_such_key = 1\n"),
-            };
-            let said = toml::from_str::<Configuration>(&unknown).unwrap_err().message().to_owned();
-            let keys: Vec<&str> = said.split('`').skip(3).step_by(2).collect();
-            assert!(!keys.is_empty(), "{name}: {said}");
-            for key in keys {
-                assert!(section.get(key).is_some(), "{name}.{key} is not in what is printed");
+            match section {
+                toml::Value::Array(all) => {
+                    let mut whole = toml::Table::new();
+                    all.iter().filter_map(toml::Value::as_table).for_each(|one| whole.extend(one.clone()));
+                    assert_has_every_key(&format!("[[{name}]]"), &whole);
+                }
+                _ => assert_has_every_key(&format!("[{name}]"), section.as_table().unwrap()),
             }
         }
-        let sections = toml::Table::try_from(Configuration::default()).unwrap();
-        for name in sections.keys() {
-            assert!(printed.contains_key(name), "[{name}] is not in what is printed");
+    }
+
+    /// Asserts that a section has every key that there is: what is said of one that there is not names them all.
+    fn assert_has_every_key(heading: &str, printed: &toml::Table) {
+        let said = match toml::from_str::<Configuration>(&format!("{heading}\nno_such_key = 1\n")) {
+            Ok(_) => panic!("{heading} takes any key"),
+            Err(error) => error.message().to_owned(),
+        };
+        // The examples of thresholds for some tiers need not say again what there is for all.
+        if heading == "[[tier_thresholds]]" {
+            return;
+        }
+        let keys: Vec<&str> = said.split('`').skip(3).step_by(2).collect();
+        assert!(!keys.is_empty(), "{heading}: {said}");
+        for key in keys {
+            assert!(printed.contains_key(key), "{heading} {key} is not in what is printed");
+        }
+        for (name, inner) in printed {
+            if let (Some(inner), Some(outer)) = (inner.as_table(), heading.strip_suffix(']')) {
+                assert_has_every_key(&format!("{outer}.{name}]"), inner);
+            }
         }
     }
 
     #[test]
     fn examples_are_right_once_they_are_switched_on() {
         let own = told(&with_examples());
-        assert_eq!(own.tiers.len(), 1);
+        assert_eq!((own.tiers.len(), own.tier_thresholds.len(), own.rules.len()), (1, 1, 2));
         assert!(own.listen.feed.is_some() && own.listen.admin.is_some());
     }
 

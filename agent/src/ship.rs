@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use clap::ValueEnum;
 use tiertop_core::snapshot::Snapshot;
 use tokio::sync::mpsc;
 use tracing::error;
 
+use crate::configuration::Exporter;
 use aws::{AwsError, AwsOptions};
 use cloudwatch::CloudwatchOptions;
 use spool::SpoolError;
@@ -34,20 +34,11 @@ use status::StatusReader;
 /// Snapshots that may wait for an exporter whose disk is slow: a minute of them.
 const WAITING_SNAPSHOTS: usize = 60;
 
-/// The exporters there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ExporterName {
-    /// Metrics to CloudWatch.
-    Cloudwatch,
-    /// Traces to X-Ray.
-    Xray,
-}
-
 /// What to ship, and how.
 #[derive(Clone, Debug, Default)]
 pub struct ShipOptions {
     /// Which exporters run.
-    pub exporters: Vec<ExporterName>,
+    pub exporters: Vec<Exporter>,
     /// Print what would be sent, as lines of JSON, instead of sending it.
     pub dry_run: bool,
     /// How AWS is reached.
@@ -91,13 +82,13 @@ impl Shipping {
             return Ok(shipping);
         }
         if dry_run {
-            if exporters.contains(&ExporterName::Cloudwatch) {
+            if exporters.contains(&Exporter::Cloudwatch) {
                 cloudwatch::start_dry(cloudwatch, &mut shipping)?;
             }
             return Ok(shipping);
         }
         let config = Box::pin(aws::load(&aws)).await?;
-        if exporters.contains(&ExporterName::Cloudwatch) {
+        if exporters.contains(&Exporter::Cloudwatch) {
             cloudwatch::start(cloudwatch, &config, &mut shipping)?;
         }
         Ok(shipping)

@@ -60,6 +60,13 @@ pub fn calm() -> Snapshot {
     shown
 }
 
+/// The same on a good day, while CloudWatch is throttled.
+pub fn throttled() -> Snapshot {
+    let mut shown = calm();
+    shown.pipeline.exporters = shipping::throttled();
+    shown
+}
+
 /// An agent that has heard nothing.
 pub fn waiting() -> Snapshot {
     Snapshot {

@@ -19,6 +19,7 @@ pub mod live;
 mod onset;
 mod report;
 mod routes;
+pub mod rules;
 mod signals;
 mod signs;
 mod table;

@@ -27,10 +27,11 @@ mod sweep;
 mod view;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::capacity::Capacity;
 use crate::config::Config;
-use crate::diagnosis::live::Live;
+use crate::diagnosis::live::{Live, Told};
 use crate::observation::Batch;
 use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
@@ -89,8 +90,9 @@ impl Engine {
     /// An engine that starts at `now`.
     pub fn new(config: Config, now: UnixNanos) -> Self {
         let ring = Ring::new(config.limits.recent_spans);
-        let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes);
+        let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes).told(Told::of(&config));
         let capacity = Capacity::new(config.capacity);
+        let warnings = Warnings::new(Arc::clone(&config.thresholds), config.time);
         let closed = closed_at(now, config.time.lateness_s);
         Self {
             started: now,
@@ -105,7 +107,7 @@ impl Engine {
             looks: VecDeque::new(),
             metrics: Metrics::default(),
             signals: Signals::default(),
-            warnings: Warnings::default(),
+            warnings,
             stalls: Stalls::default(),
             kept: KeptTraces::default(),
             diagnosis,

@@ -85,7 +85,8 @@ pub(super) struct FileTime {
 
 impl FileTime {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, engine: None, held: BTreeMap::new(), held_items: 0, heard: Heard::default() }
+        let heard = Heard { signals: Signals::judged_by(&config.thresholds), ..Heard::default() };
+        Self { config, engine: None, held: BTreeMap::new(), held_items: 0, heard }
     }
 
     /// Takes in a batch of any time.

@@ -40,9 +40,9 @@ impl Problem {
 }
 
 /// Says in a user's words what serde says in those of types.
-fn in_words(said: &str) -> String {
+pub(super) fn in_words(said: &str) -> String {
     if let Some((written, others)) = unknown(said, "unknown field ") {
-        return format!("there is no such key{}", choice(written, &others));
+        return format!("there is no such key as `{written}`{}", choice(written, &others));
     }
     if let Some((written, others)) = unknown(said, "unknown variant ") {
         return format!("`{written}` is none of those there are{}", choice(written, &others));
@@ -67,7 +67,7 @@ fn unknown<'s>(said: &'s str, beginning: &str) -> Option<(&'s str, Vec<&'s str>)
 }
 
 /// The nearest name, if one is near, else all of them.
-fn choice(written: &str, names: &[&str]) -> String {
+pub(super) fn choice(written: &str, names: &[&str]) -> String {
     let nearness = |name: &str| strsim::jaro_winkler(written, name);
     let nearest = names.iter().max_by(|one, other| nearness(one).total_cmp(&nearness(other)));
     match nearest.filter(|name| nearness(name) >= NEAR) {

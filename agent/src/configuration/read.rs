@@ -39,12 +39,10 @@ fn understand(text: &str) -> Result<Configuration, Vec<Problem>> {
             Err(error) => error,
         };
         let place = error.span().unwrap_or(0..0);
-        // What lacks a key because that was told of and taken out is not told again.
-        let is_told = taken_out.iter().any(|before| {
-            let Some(Step::Key(name)) = before.path.last() else { return false };
-            before.parent == place && error.message() == format!("missing field `{name}`")
-        });
         let entry = entry_at(table.get_ref(), &place);
+        // What is wrong as a whole may be so because of what was told of and taken out.
+        let is_told =
+            entry.as_ref().is_some_and(|entry| taken_out.iter().any(|before| before.within.contains(&entry.places[1])));
         if !is_told {
             let key = entry.as_ref().map(Entry::key).unwrap_or_default();
             problems.push(Problem::new(text, &place, key, error.message()));
@@ -67,8 +65,8 @@ struct Entry {
     path: Vec<Step>,
     /// Where it is written; of a table only its heading, of a key with a value both.
     places: [Range<usize>; 2],
-    /// Where what it is in is written.
-    parent: Range<usize>,
+    /// Where the values that it is in are written.
+    within: Vec<Range<usize>>,
 }
 
 impl Entry {
@@ -85,30 +83,31 @@ impl Entry {
 /// The smallest entry that a place in the text is in.
 fn entry_at(table: &DeTable<'_>, place: &Range<usize>) -> Option<Entry> {
     let mut all = Vec::new();
-    entries_of_table(table, (&[], &(0..0)), &mut all);
+    entries_of_table(table, (&[], &[]), &mut all);
     let holds = |span: &&Range<usize>| span.start <= place.start && place.end <= span.end && !span.is_empty();
     let size = |entry: &Entry| entry.places.iter().filter(holds).map(ExactSizeIterator::len).min();
     // Of equals the last: it is the deepest.
     all.into_iter().rev().filter(|entry| size(entry).is_some()).min_by_key(|entry| size(entry))
 }
 
-fn entries_of_table(table: &DeTable<'_>, of: (&[Step], &Range<usize>), all: &mut Vec<Entry>) {
+fn entries_of_table(table: &DeTable<'_>, of: (&[Step], &[Range<usize>]), all: &mut Vec<Entry>) {
     for (key, value) in table {
         let path = [of.0, &[Step::Key(key.get_ref().to_string())]].concat();
-        all.push(Entry { path: path.clone(), places: [key.span(), value.span()], parent: of.1.clone() });
-        entries_of_value(value, &path, all);
+        all.push(Entry { path: path.clone(), places: [key.span(), value.span()], within: of.1.to_vec() });
+        entries_of_value(value, (&path, of.1), all);
     }
 }
 
-fn entries_of_value(value: &Spanned<DeValue<'_>>, path: &[Step], all: &mut Vec<Entry>) {
+fn entries_of_value(value: &Spanned<DeValue<'_>>, of: (&[Step], &[Range<usize>]), all: &mut Vec<Entry>) {
+    let (path, within) = (of.0, [of.1, &[value.span()]].concat());
     match value.get_ref() {
-        DeValue::Table(table) => entries_of_table(table, (path, &value.span()), all),
+        DeValue::Table(table) => entries_of_table(table, (path, &within), all),
         DeValue::Array(elements) => {
             for (at, element) in elements.iter().enumerate() {
                 let path = [path, &[Step::Element(at)]].concat();
                 let places = [element.span(), element.span()];
-                all.push(Entry { path: path.clone(), places, parent: value.span() });
-                entries_of_value(element, &path, all);
+                all.push(Entry { path: path.clone(), places, within: within.clone() });
+                entries_of_value(element, (&path, &within), all);
             }
         }
         _ => {}
@@ -155,11 +154,13 @@ mod tests {
     fn an_unknown_key_is_told_with_its_place_and_the_nearest_name() {
         assert_eq!(
             said("[limits]\nmesage_mib = 4\n"),
-            "2:1: limits.mesage_mib: there is no such key; did you mean `message_mib`?"
+            "2:1: limits.mesage_mib: there is no such key as `mesage_mib`; did you mean `message_mib`?"
         );
-        assert!(said("[listne]\n").starts_with("1:2: listne: there is no such key; did you mean `listen`?"));
+        assert!(
+            said("[listne]\n").starts_with("1:2: listne: there is no such key as `listne`; did you mean `listen`?")
+        );
         let far = said("[time]\nqqq = 1\n");
-        assert!(far.contains("there are lateness_s, future_s, window_s"), "{far}");
+        assert!(far.contains("there are lateness_s, future_s, window_s, usual_s"), "{far}");
     }
 
     #[test]
@@ -184,7 +185,7 @@ kind = \"lb\"
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines.len(), 6, "{said}");
         assert!(lines.iter().any(|line| line.starts_with("2:13: listen.otlp_grpc: ")), "{said}");
-        assert!(lines.contains(&"3:1: listen.fed: there is no such key; did you mean `feed`?"), "{said}");
+        assert!(lines.contains(&"3:1: listen.fed: there is no such key as `fed`; did you mean `feed`?"), "{said}");
         assert!(lines.contains(&"6:15: limits.message_mib: 0 is not from 1 to 1024"), "{said}");
         assert!(lines.contains(&"7:14: limits.memory_mib: expected a whole number, found string \"much\""), "{said}");
         assert!(lines.iter().any(|line| line.starts_with("10:8: tier.kind: `balancer` is none")), "{said}");

@@ -5,7 +5,7 @@ use tiertop_core::config::{CapacityRules, TimeRules};
 
 use super::ranges::{positive, whole};
 
-/// `[time]`: how far event times may be from the clock.
+/// `[time]`: how far event times may be from the clock, and what figures cover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Time {
@@ -18,12 +18,15 @@ pub struct Time {
     /// Seconds that figures cover.
     #[serde(deserialize_with = "whole::<1, 60, _, _>")]
     pub window_s: u64,
+    /// Seconds from which what is usual is told.
+    #[serde(deserialize_with = "whole::<60, 3600, _, _>")]
+    pub usual_s: u64,
 }
 
 impl Default for Time {
     fn default() -> Self {
-        let TimeRules { lateness_s, future_s, window_s } = TimeRules::default();
-        Self { lateness_s, future_s, window_s }
+        let TimeRules { lateness_s, future_s, window_s, usual_s } = TimeRules::default();
+        Self { lateness_s, future_s, window_s, usual_s }
     }
 }
 
@@ -44,7 +47,7 @@ impl Default for Capacity {
 
 /// `[time]` as it is printed.
 pub(super) const TIME: &str = "\
-# How far event times may be from the clock of this machine, in seconds.
+# How far event times may be from the clock of this machine, and what figures cover, in seconds.
 [time]
 # A second is closed so long after it ended; spans that come later count as late. 1 to 60.
 lateness_s = 10
@@ -52,6 +55,8 @@ lateness_s = 10
 future_s = 2
 # What the figures on the screen cover. 1 to 60.
 window_s = 10
+# From how long what is usual is told, less the newest half minute. 60 to 3600; longer takes more memory.
+usual_s = 300
 ";
 
 /// `[capacity]` as it is printed.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::ShipOptions;
 use super::aws::AwsOptions;
 use super::cloudwatch::encode::EncoderOptions;
-use super::cloudwatch::{CloudwatchOptions, datum};
-use super::{ExporterName, ShipOptions};
+use super::cloudwatch::{CloudwatchOptions, default_spool};
+use crate::configuration::{Configuration, Exporter, namespace, resolution};
 
 /// What to ship, and how.
 #[derive(Clone, Debug, Default, Args)]
@@ -15,9 +16,9 @@ use super::{ExporterName, ShipOptions};
 pub struct ShipArgs {
     /// Ships metrics to CloudWatch, traces to X-Ray, or both: `cloudwatch,xray`.
     #[arg(long, value_enum, value_name = "EXPORTERS", value_delimiter = ',', env = "TIERTOP_SHIP")]
-    pub ship: Vec<ExporterName>,
+    pub ship: Vec<Exporter>,
     /// Prints what would be sent, as lines of JSON, instead of sending it.
-    #[arg(long, requires = "ship")]
+    #[arg(long)]
     pub dry_run: bool,
     /// Profile of ~/.aws/config [default: `AWS_PROFILE`].
     #[arg(long, value_name = "NAME")]
@@ -32,7 +33,7 @@ pub struct ShipArgs {
     #[arg(long, value_name = "URL")]
     pub cloudwatch_endpoint: Option<String>,
     /// Namespace of the metrics [default: Tiertop].
-    #[arg(long, value_name = "NAME", value_parser = datum::namespace)]
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
     pub cloudwatch_namespace: Option<String>,
     /// Dimension "Environment" of the metrics [default: as telemetry says].
     #[arg(long, value_name = "NAME")]
@@ -51,45 +52,71 @@ pub struct ShipArgs {
     pub spool_size: Option<u32>,
 }
 
-/// Reads a resolution that CloudWatch has.
-fn resolution(text: &str) -> Result<u32, String> {
-    match text {
-        "1" => Ok(1),
-        "60" => Ok(60),
-        _ => Err(format!("`{text}` is no resolution: give 60, or 1 for high resolution")),
-    }
-}
-
 impl ShipArgs {
-    /// The options that they say.
-    pub fn options(&self) -> ShipOptions {
-        let mut exporters = self.ship.clone();
+    /// What a configuration file says, with the flags and variables that win over it.
+    pub fn over(&self, file: &Configuration) -> ShipOptions {
+        let (aws, cloudwatch) = (&file.aws, &file.cloudwatch);
+        let mut exporters = if self.ship.is_empty() { aws.ship.clone() } else { self.ship.clone() };
+        exporters.sort_unstable();
         exporters.dedup();
+        let encoder = EncoderOptions {
+            resolution_s: self.cloudwatch_resolution.unwrap_or(cloudwatch.resolution_s),
+            environment: self.cloudwatch_environment.clone().or_else(|| cloudwatch.environment.clone()),
+            series_ceiling: self.cloudwatch_series.unwrap_or(cloudwatch.series).into(),
+        };
+        let spool_mib = self.spool_size.unwrap_or(cloudwatch.spool_mib);
         ShipOptions {
             exporters,
             dry_run: self.dry_run,
             aws: AwsOptions {
-                profile: self.aws_profile.clone(),
-                region: self.aws_region.clone(),
-                role_arn: self.aws_role.clone(),
+                profile: self.aws_profile.clone().or_else(|| aws.profile.clone()),
+                region: self.aws_region.clone().or_else(|| aws.region.clone()),
+                role_arn: self.aws_role.clone().or_else(|| aws.role_arn.clone()),
             },
-            cloudwatch: self.cloudwatch(),
+            cloudwatch: CloudwatchOptions {
+                namespace: self.cloudwatch_namespace.clone().unwrap_or_else(|| cloudwatch.namespace.clone()),
+                endpoint: self.cloudwatch_endpoint.clone().or_else(|| cloudwatch.endpoint.clone()),
+                encoder,
+                spool: self.spool.clone().or_else(|| cloudwatch.spool.clone()).unwrap_or_else(default_spool),
+                spool_bytes: u64::from(spool_mib) << 20,
+            },
         }
     }
+}
 
-    fn cloudwatch(&self) -> CloudwatchOptions {
-        let usual = CloudwatchOptions::default();
-        let encoder = EncoderOptions {
-            resolution_s: self.cloudwatch_resolution.unwrap_or(usual.encoder.resolution_s),
-            environment: self.cloudwatch_environment.clone().or(usual.encoder.environment),
-            series_ceiling: self.cloudwatch_series.map_or(usual.encoder.series_ceiling, u64::from),
-        };
-        CloudwatchOptions {
-            namespace: self.cloudwatch_namespace.clone().unwrap_or(usual.namespace),
-            endpoint: self.cloudwatch_endpoint.clone(),
-            encoder,
-            spool: self.spool.clone().unwrap_or(usual.spool),
-            spool_bytes: self.spool_size.map_or(usual.spool_bytes, |mebibytes| u64::from(mebibytes) << 20),
-        }
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::configuration::read;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        ship: ShipArgs,
+    }
+
+    #[test]
+    fn without_flags_and_file_nothing_is_shipped_and_the_defaults_are_one() {
+        let options = ShipArgs::default().over(&Configuration::default());
+        assert_eq!(options.exporters, []);
+        assert_eq!(options.cloudwatch, CloudwatchOptions::default());
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = read(
+            "[aws]\nship = [\"xray\"]\nregion = \"eu-central-1\"\nprofile = \"shop\"\n\
+             [cloudwatch]\nresolution_s = 1\nseries = 100\n",
+        )
+        .unwrap();
+        let flags =
+            ["tiertop", "--ship", "xray,cloudwatch,xray", "--aws-region", "us-east-1", "--cloudwatch-series", "50"];
+        let options = Command::try_parse_from(flags).unwrap().ship.over(&file);
+        assert_eq!(options.exporters, [Exporter::Cloudwatch, Exporter::Xray]);
+        assert_eq!((options.aws.region.as_deref(), options.aws.profile.as_deref()), (Some("us-east-1"), Some("shop")));
+        let encoder = &options.cloudwatch.encoder;
+        assert_eq!((encoder.resolution_s, encoder.series_ceiling), (1, 50));
     }
 }

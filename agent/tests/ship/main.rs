@@ -4,3 +4,7 @@
 
 mod cloudwatch;
 mod fake;
+#[cfg(feature = "ministack")]
+mod ministack;
+mod process;
+mod program;

@@ -82,8 +82,9 @@ async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
 
 #[cfg(feature = "aws")]
 async fn start_agent(args: &DemoArgs) -> Result<Agent> {
-    let shipping = tiertop_agent::ship::Shipping::start(args.ship.options()).await?;
-    Ok(Agent::start_shipping(AgentOptions::private().configured(&args.configuration.read()?), shipping)?)
+    let file = args.configuration.read()?;
+    let shipping = tiertop_agent::ship::Shipping::start(args.ship.over(&file)).await?;
+    Ok(Agent::start_shipping(AgentOptions::private().configured(&file), shipping)?)
 }
 
 #[cfg(not(feature = "aws"))]

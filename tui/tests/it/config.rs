@@ -64,7 +64,9 @@ fn nothing_starts_on_a_file_that_is_wrong_or_missing() {
         assert_eq!(refused.status.code(), Some(1), "{command:?}");
         let told = said(&refused);
         assert!(
-            told.contains("tiertop.toml:2:1: listen.otlp_grcp: there is no such key; did you mean `otlp_grpc`?"),
+            told.contains(
+                "tiertop.toml:2:1: listen.otlp_grcp: there is no such key as `otlp_grcp`; did you mean `otlp_grpc`?"
+            ),
             "{told}"
         );
         assert!(told.contains("tiertop.toml:4:12: time.window_s: 900"), "both are told: {told}");

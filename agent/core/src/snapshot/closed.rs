@@ -1,7 +1,8 @@
 //! Seconds that take nothing more: exact counts, as exporters ship them.
 //!
 //! A second closes once telemetry for it counts as late. From then on its figures never change, so
-//! what was shipped of it can be compared with what was shown.
+//! what was shipped of it can be compared with what was shown. A tier that becomes known only after its
+//! first seconds closed is handed on with them then: such a second comes again, with what was missing.
 
 use serde::{Deserialize, Serialize};
 

@@ -164,18 +164,6 @@ pub fn dimension_value(text: &str) -> String {
     value
 }
 
-/// Reads a namespace.
-pub fn namespace(text: &str) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || " .-_/#:".contains(c);
-    if text.trim().is_empty() || text.len() > 255 || text.starts_with(':') || !text.chars().all(allowed) {
-        return Err(format!("`{text}` is no namespace: up to 255 letters, digits and .-_/#: such as Tiertop/Shop"));
-    }
-    if text.starts_with("AWS/") {
-        return Err(format!("`{text}` is no namespace: those that begin with AWS/ are AWS's own"));
-    }
-    Ok(text.to_owned())
-}
-
 impl Dimension {
     /// A dimension of the table with a value that CloudWatch takes.
     pub fn new(name: &str, value: &str) -> Self {

@@ -132,7 +132,8 @@ impl Encoder {
         // Room for what must never be missing is taken first.
         let system_has_room = self.find_room(&system, 2, second.unix_s);
         let other_has_room = self.find_room(&other, OF_OTHER.len() as u64, second.unix_s);
-        if system_has_room {
+        // Of a system of which nothing is seen, nothing is known.
+        if system_has_room && !second.tiers.is_empty() {
             let period = self.present.entry(system.clone()).or_default();
             if let Some(phase) = second.phase {
                 period.stands(metrics::PHASE, f64::from(phase.number()));

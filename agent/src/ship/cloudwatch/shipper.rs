@@ -181,6 +181,8 @@ impl Shipper {
 
     /// Spools what the encoder still holds, and sends what waits at once.
     fn close(&mut self) -> Gone {
+        // Nothing more will come that would be worth waiting for.
+        self.pace.linger = Duration::ZERO;
         let datums = self.encoder.finish();
         let gone = self.spool_all(datums);
         if self.failures == 0 && self.spool.records() > 0 {

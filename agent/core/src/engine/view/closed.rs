@@ -1,14 +1,15 @@
 //! Handing on the seconds that have closed since the last snapshot, each one once.
 //!
 //! Counts are read when a second closes. What has no history of its own, such as the phase or the
-//! requests in progress, is noted in the second in which it was drawn and handed on with that one.
+//! requests in progress, is noted in the second in which it was drawn and handed on with that one. A member
+//! whose tier is learned later than its first seconds close has these handed on then.
 
 use std::collections::VecDeque;
 
 use super::Engine;
 use super::rows::{Row, Rows};
 use crate::distribution::Distribution;
-use crate::engine::members::{Identity, Member};
+use crate::engine::members::{Identity, Member, MemberId};
 use crate::phase::Phase;
 use crate::slots::Slot;
 use crate::snapshot::{
@@ -36,12 +37,14 @@ pub(crate) struct Closing {
     handed_on: UnixSecond,
     /// What stood in the seconds that are still open, oldest first.
     standing: VecDeque<Standing>,
+    /// The members of the snapshot that is being drawn.
+    drawn: Vec<MemberId>,
 }
 
 impl Closing {
     /// Seconds after `closed` will be handed on.
     pub(crate) fn after(closed: UnixSecond) -> Self {
-        Self { handed_on: closed, standing: VecDeque::new() }
+        Self { handed_on: closed, standing: VecDeque::new(), drawn: Vec::new() }
     }
 
     fn standing_in(&self, second: UnixSecond) -> Option<&Standing> {
@@ -57,12 +60,15 @@ impl Closing {
 impl Engine {
     /// The counts of the seconds that closed since the last snapshot, oldest first.
     pub(super) fn closed_seconds(
-        &self,
+        &mut self,
         rows: &Rows,
         tiers: &[TierView],
         signals: &[SignalView],
     ) -> Vec<ClosedSecondView> {
-        let first = self.closing.handed_on.plus(1).max(self.closed.minus(HANDED_ON_AFTERWARDS_S));
+        self.closing.drawn = rows.list.iter().flat_map(|row| row.members.iter().copied()).collect();
+        let next = self.closing.handed_on.plus(1);
+        let firsts = self.closing.drawn.iter().map(|id| self.first_to_hand_on(self.members.get(*id)));
+        let first = firsts.fold(next, UnixSecond::min).max(self.closed.minus(HANDED_ON_AFTERWARDS_S));
         (first.0..=self.closed.0)
             .map(|unix_s| {
                 let second = UnixSecond(unix_s);
@@ -70,7 +76,14 @@ impl Engine {
                 let tiers = tiers.filter_map(|(row, tier)| self.closed_tier(row, tier, signals, second)).collect();
                 ClosedSecondView { unix_s, phase: None, incidents_open: None, tiers }
             })
+            .filter(|closed| closed.unix_s >= next.0 || !closed.tiers.is_empty())
             .collect()
+    }
+
+    /// The first second of a member that is still to be handed on, once it closes.
+    fn first_to_hand_on(&self, member: &Member) -> UnixSecond {
+        let next = self.closing.handed_on.plus(1);
+        member.handed_on.map_or(member.first_second.unwrap_or(next), |handed_on| handed_on.plus(1))
     }
 
     fn closed_tier(
@@ -80,7 +93,11 @@ impl Engine {
         signals: &[SignalView],
         second: UnixSecond,
     ) -> Option<ClosedTierView> {
-        let members: Vec<&Member> = row.members.iter().map(|id| self.members.get(*id)).collect();
+        let members = row.members.iter().map(|id| self.members.get(*id));
+        let members: Vec<&Member> = members.filter(|member| self.first_to_hand_on(member) <= second).collect();
+        if members.is_empty() {
+            return None;
+        }
         let spans = of_spans(&members, second);
         let reported = of_reports(&members, second);
         // The rate of the screen: the tier's own counts where no spans come or where these are sampled.
@@ -92,7 +109,9 @@ impl Engine {
             FiguresFrom::Metrics => reported.as_ref(),
             _ => spans.as_ref(),
         };
-        let signals = self.signals_at(&row.id, signals, second);
+        // What stands was handed on before, if any of the row was.
+        let is_first = members.len() == row.members.len();
+        let signals = if is_first { self.signals_at(&row.id, signals, second) } else { Vec::new() };
         if counted.is_none() && timed.is_none() && signals.is_empty() {
             return None;
         }
@@ -132,6 +151,9 @@ impl Engine {
                 let of_tier = standing.in_flight.iter().find(|(id, _)| *id == tier.id);
                 tier.in_flight = of_tier.map(|(_, value)| *value);
             }
+        }
+        for id in std::mem::take(&mut self.closing.drawn) {
+            self.members.get_mut(id).handed_on = Some(self.closed);
         }
         self.closing.handed_on = self.closing.handed_on.max(self.closed);
         let handed_on = self.closing.handed_on;

@@ -73,7 +73,7 @@ fn a_minute_is_emitted_when_the_next_begins_and_holds_all_of_its_seconds() {
     for unix_s in MINUTE..MINUTE + 60 {
         assert_eq!(encoder.take("demo", &second(unix_s, vec![tier(TierKind::App, "shop", &[10, 30])])), []);
     }
-    let datums = encoder.take("demo", &second(MINUTE + 60, Vec::new()));
+    let datums = encoder.take("demo", &second(MINUTE + 60, vec![tier(TierKind::App, "shop", &[])]));
     let requests = find(&datums, "Requests");
     assert_eq!((one(requests), requests.timestamp, requests.storage_resolution), (120.0, MINUTE, 60));
     let named: Vec<(&str, &str)> = requests.dimensions.iter().map(|it| (&*it.name, &*it.value)).collect();
@@ -84,6 +84,12 @@ fn a_minute_is_emitted_when_the_next_begins_and_holds_all_of_its_seconds() {
     assert_eq!((named.sample_count, named.maximum), (60.0, 0.0));
     assert_eq!(find(&datums, "Phase").dimensions.len(), 1);
     assert_eq!(find(&encoder.finish(), "Phase").timestamp, MINUTE + 60, "the minute that is not over is not lost");
+}
+
+#[test]
+fn nothing_is_said_of_a_system_of_which_nothing_was_seen() {
+    let mut encoder = Encoder::new(EncoderOptions { resolution_s: 1, ..EncoderOptions::default() });
+    assert_eq!(encoder.take("", &second(MINUTE, Vec::new())), []);
 }
 
 #[test]
