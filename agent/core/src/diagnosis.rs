@@ -31,7 +31,7 @@ use capture::stretch;
 use compare::{Comparison, Spot};
 use cover::Covered;
 use signs::{Asked, Scene, Symptom};
-use tiers::tiers;
+use tiers::{name, tiers};
 
 pub use capture::{Question, diagnose};
 pub use report::{REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TraceCounts};

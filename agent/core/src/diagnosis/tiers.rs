@@ -45,7 +45,7 @@ pub(super) fn tiers<'k>(
 }
 
 /// What a party is called. A side of a service that was never seen as a tier is the service's other one.
-fn name(party: &Party, names: &BTreeMap<Party, TierName>) -> TierName {
+pub(super) fn name(party: &Party, names: &BTreeMap<Party, TierName>) -> TierName {
     let other_sides = match party {
         Party::Service { namespace, name, .. } => [Side::Serves, Side::Processes, Side::Background]
             .map(|side| Party::Service { namespace: namespace.clone(), name: name.clone(), side })
