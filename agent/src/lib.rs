@@ -18,6 +18,7 @@ pub mod details;
 pub mod feed;
 pub mod headless;
 pub mod intake;
+mod jitter;
 pub mod receive;
 #[cfg(feature = "aws")]
 pub mod ship;

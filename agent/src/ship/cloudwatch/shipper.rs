@@ -48,7 +48,7 @@ impl Pace {
     /// By the second, ten seconds share a request, since each costs money. By the minute there is one a minute
     /// anyway, at a moment that is drawn, so that many agents do not come in step.
     pub fn of(resolution_s: u32) -> Self {
-        let drawn = Duration::from_secs(10).mul_f64(crate::feed::client::jitter());
+        let drawn = Duration::from_secs(10).mul_f64(crate::jitter::jitter());
         Self {
             linger: if resolution_s == 1 { Duration::from_secs(10) } else { drawn },
             soon: Backoff::SOON,
