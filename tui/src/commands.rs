@@ -3,7 +3,11 @@
 
 pub(crate) mod analyze;
 pub(crate) mod attach;
+#[cfg(feature = "aws")]
+pub(crate) mod aws;
 pub(crate) mod config;
+#[cfg(feature = "aws")]
+pub(crate) mod dashboards;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 #[cfg(feature = "demo")]
