@@ -20,6 +20,7 @@ mod shipping;
 mod system;
 mod thresholds;
 mod tiers;
+mod xray;
 
 use serde::{Deserialize, Serialize};
 use tiertop_core::config::{CapacityRules, Config, TimeRules};
@@ -36,6 +37,7 @@ pub use shipping::{AwsSection, CloudwatchSection, Exporter, namespace, resolutio
 pub use system::{Capacity, Time};
 pub use thresholds::TierThresholds;
 pub use tiers::TierSection;
+pub use xray::{XraySection, share, traces_per_second};
 
 /// Everything that the file can say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,8 @@ pub struct Configuration {
     pub aws: AwsSection,
     /// How metrics are shipped.
     pub cloudwatch: CloudwatchSection,
+    /// How traces are shipped.
+    pub xray: XraySection,
     /// Which tier a service or peer is; the first rule that matches.
     #[serde(rename = "tier")]
     pub tiers: Vec<TierSection>,
@@ -78,6 +82,7 @@ const SECTIONS: &[&str] = &[
     rules::COMMENTED,
     memory::ANALYZE,
     shipping::COMMENTED,
+    xray::COMMENTED,
 ];
 
 const OPENING: &str = "\
