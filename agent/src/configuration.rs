@@ -21,6 +21,7 @@ mod shipping;
 mod system;
 mod thresholds;
 mod tiers;
+mod xray;
 
 use serde::{Deserialize, Serialize};
 use tiertop_core::config::{CapacityRules, Config, TimeRules};
@@ -38,6 +39,7 @@ pub use shipping::{AwsSection, CloudwatchSection, Exporter, namespace, resolutio
 pub use system::{Capacity, Time};
 pub use thresholds::TierThresholds;
 pub use tiers::TierSection;
+pub use xray::{XraySection, share, traces_per_second};
 
 /// Everything that the file can say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +61,8 @@ pub struct Configuration {
     pub aws: AwsSection,
     /// How metrics are shipped.
     pub cloudwatch: CloudwatchSection,
+    /// How traces are shipped.
+    pub xray: XraySection,
     /// Which tier a service or peer is; the first rule that matches.
     #[serde(rename = "tier")]
     pub tiers: Vec<TierSection>,
@@ -83,6 +87,7 @@ const SECTIONS: &[&str] = &[
     rules::COMMENTED,
     memory::ANALYZE,
     shipping::COMMENTED,
+    xray::COMMENTED,
 ];
 
 const OPENING: &str = "\
