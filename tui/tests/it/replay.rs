@@ -17,7 +17,7 @@ fn what_the_demo_recorded_is_read_back_second_by_second() {
     let replayed = tiertop(&["replay", "--once", "--json"]).arg(&file).output().unwrap();
     assert!(replayed.status.success(), "{}", said(&replayed));
     let last: serde_json::Value = serde_json::from_str(printed(&replayed)).unwrap();
-    let at = |second: &Value| second["at_unix_ms"].as_u64().unwrap();
+    let at = |second: &serde_json::Value| second["at_unix_ms"].as_u64().unwrap();
     assert!(at(&last) >= at(&shown), "the last second is there: {} of {}", at(&last), at(&shown));
     assert_eq!(last["tiers"].as_array().unwrap().len(), shown["tiers"].as_array().unwrap().len());
 
