@@ -25,7 +25,7 @@ pub use trouble::Trouble;
 
 use crate::event::{Effect, Event, Exit, Signal};
 use crate::keymap::{self, Command, Context};
-use crate::source::{SourceLabel, SourceUpdate};
+use crate::source::{Ask, SourceLabel, SourceUpdate};
 
 /// How long a note stays, in seconds.
 const NOTE_SECONDS: f64 = 8.0;
@@ -243,7 +243,7 @@ impl App {
             Command::Redraw => return vec![Effect::Retake, Effect::Draw],
             Command::Help => self.help = self.help.is_none().then_some(0),
             Command::Back => self.back(),
-            Command::Pause if self.is_replay() => return self.play_or_hold(),
+            Command::Pause if self.is_replay() => return vec![Effect::Ask(Ask::PlayOrHold)],
             Command::Pause if self.travel.past().is_some() => return self.back_to_live(),
             Command::Pause => self.pause(),
             Command::Earlier => return self.step_in_time(-1),

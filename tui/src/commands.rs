@@ -132,7 +132,7 @@ pub(crate) fn newest_moment(mut ask: Ask, asked: &mut Receiver<Ask>) -> Option<u
     match ask {
         Ask::At(unix_ms) => Some(unix_ms),
         // What is live plays by itself.
-        Ask::Play { .. } => None,
+        Ask::PlayOrHold | Ask::Faster(_) => None,
     }
 }
 

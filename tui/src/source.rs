@@ -44,13 +44,10 @@ pub enum Ask {
     /// The second of a moment, or the last before it; a recording plays on from there. Milliseconds since the Unix
     /// epoch.
     At(u64),
-    /// A recording plays, or stands still.
-    Play {
-        /// It plays.
-        on: bool,
-        /// How fast.
-        speed: Speed,
-    },
+    /// A recording that stands still plays on, one that plays stands still.
+    PlayOrHold,
+    /// A recording plays faster by so many doublings, or slower.
+    Faster(i32),
 }
 
 /// How fast a recording plays: a quarter to 64 times.

@@ -114,14 +114,7 @@ impl App {
     }
 
     /// A recording plays faster by one doubling, or slower.
-    pub(super) fn change_speed(&mut self, doublings: i32) -> Vec<Effect> {
-        let Some(playing) = self.travel.playing else { return Vec::new() };
-        vec![Effect::Ask(Ask::Play { on: playing.on, speed: playing.speed.changed(doublings) })]
-    }
-
-    /// A recording stands still or plays on.
-    pub(super) fn play_or_hold(&mut self) -> Vec<Effect> {
-        let Some(playing) = self.travel.playing else { return Vec::new() };
-        vec![Effect::Ask(Ask::Play { on: !playing.on, speed: playing.speed })]
+    pub(super) fn change_speed(&self, doublings: i32) -> Vec<Effect> {
+        if self.is_replay() { vec![Effect::Ask(Ask::Faster(doublings))] } else { Vec::new() }
     }
 }

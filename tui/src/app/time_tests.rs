@@ -7,7 +7,7 @@ use crossterm::event::KeyCode;
 use super::*;
 use crate::fixture;
 use crate::keymap::Key;
-use crate::source::{Ask, Playing, Speed};
+use crate::source::{Playing, Speed};
 
 const NOW_MS: u64 = fixture::NOW_S * 1_000;
 
@@ -106,8 +106,8 @@ fn a_recording_is_held_played_faster_and_moved_in() {
     let playing = Playing { on: true, speed, first_unix_ms: NOW_MS - 60_000, last_unix_ms: NOW_MS + 60_000 };
     app.update(Event::Source(SourceUpdate::Playing(playing)));
     assert_eq!(app.status(), Status::Replay(playing));
-    assert_eq!(press(&mut app, KeyCode::Char(' ')), Some(Ask::Play { on: false, speed }));
-    assert_eq!(press(&mut app, KeyCode::Char('>')), Some(Ask::Play { on: true, speed: speed.changed(1) }));
+    assert_eq!(press(&mut app, KeyCode::Char(' ')), Some(Ask::PlayOrHold));
+    assert_eq!(press(&mut app, KeyCode::Char('>')), Some(Ask::Faster(1)));
     assert_eq!(press(&mut app, KeyCode::Right), Some(Ask::At(NOW_MS + 1_000)), "its newest second is no bound");
     app.update(Event::Source(SourceUpdate::Snapshot(second(NOW_MS + 1_000))));
     assert_eq!(shown_ms(&app), NOW_MS + 1_000);

@@ -165,7 +165,7 @@ pub fn status_line(app: &App, theme: &Theme) -> Option<Line<'static>> {
             let step = format::whole_seconds(app.travel.step_s());
             let (first, last) = (format::clock(first), format::clock(last));
             let text = app.note().map_or_else(
-                || format!("recorded {first} to {last} · Space holds or plays · < > speed · ← → {step} a step, + -"),
+                || format!("recorded {first} to {last} · Space plays or holds · < > speed · ← → {step} · + -"),
                 str::to_owned,
             );
             (text, theme.accent)

@@ -132,18 +132,16 @@ pub(super) async fn play(
         let due = player.due()?;
         tokio::select! {
             ask = asked.recv() => {
-                let Some(mut ask) = ask else { return Ok(()) };
-                // Of a key that is held down only the last counts.
-                while let (Ask::At(_), Ok(newer)) = (ask, asked.try_recv()) {
-                    ask = newer;
-                }
+                let Some(ask) = ask else { return Ok(()) };
+                let now = Instant::now();
                 match ask {
-                    Ask::At(unix_ms) => shown = player.seek(unix_ms, Instant::now())?,
-                    Ask::Play { on, speed } => {
-                        if on && player.is_over()? {
-                            shown = player.seek(0, Instant::now())?;
+                    Ask::At(unix_ms) => shown = player.seek(unix_ms, now)?,
+                    Ask::Faster(doublings) => player.set(player.playing, player.speed.changed(doublings), now),
+                    Ask::PlayOrHold => {
+                        if player.is_over()? {
+                            shown = player.seek(0, now)?;
                         }
-                        player.set(on, speed, Instant::now());
+                        player.set(!player.playing, player.speed, now);
                     }
                 }
             }
