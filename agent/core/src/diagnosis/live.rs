@@ -13,6 +13,7 @@ mod gate;
 mod incidents;
 mod levels;
 mod traffic;
+mod versions;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};

@@ -64,12 +64,12 @@ impl Signals {
         self.most(SignalKind::PoolPending).filter(|most| *most >= 1.0 && *most > 2.0 * usual)
     }
 
-    /// Whether the processors of a tier are busy now, and were less so.
-    pub(super) fn busier(&self, baseline: &Self, tier: &str) -> bool {
+    /// Whether the processors of a tier are busy now, and were less so; `None` where nothing tells.
+    pub(super) fn busier(&self, baseline: &Self, tier: &str) -> Option<bool> {
         let of =
             |signals: &Self| signals.courses.get(&(SignalKind::CpuRatio, tier.to_owned())).map(|course| course.most);
         let usual = of(baseline).unwrap_or_default();
-        of(self).is_some_and(|now| now >= BUSY && now >= 1.3 * usual)
+        of(self).map(|now| now >= BUSY && now >= 1.3 * usual)
     }
 
     /// The replica that is furthest behind, and by how many seconds, if it is more than usual.

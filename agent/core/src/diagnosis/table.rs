@@ -4,6 +4,8 @@
 //! in `diagnosis/tests.rs`, which fails when the row is taken away. The names are those of the faults
 //! that the demo plays.
 
+use std::collections::BTreeSet;
+
 use crate::phase::Phase;
 use crate::tier::TierKind;
 use TierKind::{
@@ -33,6 +35,10 @@ pub enum Sign {
     NewVersion,
     /// Its processors are busy, and were less so before.
     CpuBusy,
+    /// Its processors are known not to be busy.
+    CpuFree,
+    /// Writes are slower by far more than reads are.
+    WritesMost,
     /// Few requests are much slower, most are not.
     NowAndThen,
     /// Several times the requests come in.
@@ -66,6 +72,8 @@ pub struct Class {
     pub kinds: &'static [TierKind],
     /// What must be seen of it, all of it.
     pub signs: &'static [Sign],
+    /// What must not be seen of it, none of it.
+    pub unless: &'static [Sign],
     /// The kind of tier that is the cause, where that is not the one that shows it.
     pub cause: Option<TierKind>,
     /// The phase whose wall this is.
@@ -74,6 +82,13 @@ pub struct Class {
     pub now: &'static str,
     /// What to do for good.
     pub for_good: &'static str,
+}
+
+impl Class {
+    /// Whether all is seen that must be, and nothing that must not.
+    pub(super) fn fits(&self, seen: &BTreeSet<Sign>) -> bool {
+        self.signs.iter().all(|sign| seen.contains(sign)) && !self.unless.iter().any(|sign| seen.contains(sign))
+    }
 }
 
 const ANY: &[TierKind] = &TierKind::ALL;
@@ -86,6 +101,7 @@ pub const CLASSES: &[Class] = &[
         title: "a new version is slower or fails",
         kinds: SERVICES,
         signs: &[Sign::NewVersion],
+        unless: &[],
         cause: None,
         phase: None,
         now: "roll back the new version",
@@ -96,6 +112,7 @@ pub const CLASSES: &[Class] = &[
         title: "the cache misses, its reads fall through",
         kinds: &[App, Cache, DbPrimary, DbReplica, Nosql, ObjectStore],
         signs: &[Sign::CacheMisses],
+        unless: &[],
         cause: Some(Cache),
         phase: Some(Phase::DatabaseReads),
         now: "let it refill; limit concurrent reads of one key; serve stale where that is allowed",
@@ -106,6 +123,7 @@ pub const CLASSES: &[Class] = &[
         title: "requests wait for a database connection",
         kinds: &[App, Worker, DbPrimary, DbReplica],
         signs: &[Sign::PoolWaits],
+        unless: &[],
         cause: Some(App),
         phase: Some(Phase::DatabaseReads),
         now: "raise the pool to what Little's law asks for; find who holds connections",
@@ -116,6 +134,7 @@ pub const CLASSES: &[Class] = &[
         title: "several times the requests come in",
         kinds: ANY,
         signs: &[Sign::Slower, Sign::MoreRequests],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Spikes),
         now: "add instances of this tier; shed load at the balancer; serve stale",
@@ -126,6 +145,7 @@ pub const CLASSES: &[Class] = &[
         title: "its memory fills",
         kinds: ANY,
         signs: &[Sign::MemoryFills],
+        unless: &[],
         cause: None,
         phase: Some(Phase::SingleBox),
         now: "restart instances one by one before it is full; take a heap profile",
@@ -136,6 +156,7 @@ pub const CLASSES: &[Class] = &[
         title: "far more instances than the load needs",
         kinds: &[Web, App],
         signs: &[Sign::IdleFleet],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Spikes),
         now: "scale in, step by step, watching latency",
@@ -146,6 +167,7 @@ pub const CLASSES: &[Class] = &[
         title: "a replica falls behind",
         kinds: &[DbReplica],
         signs: &[Sign::Lags],
+        unless: &[],
         cause: None,
         phase: Some(Phase::DatabaseReads),
         now: "route reads by lag; stop the long query that holds replay back",
@@ -156,6 +178,7 @@ pub const CLASSES: &[Class] = &[
         title: "messages wait and are not taken",
         kinds: &[Worker, Queue],
         signs: &[Sign::QueueGrows],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Writes),
         now: "start workers; see why they stopped",
@@ -166,6 +189,7 @@ pub const CLASSES: &[Class] = &[
         title: "messages fail again and again",
         kinds: &[Worker, Queue],
         signs: &[Sign::Failing],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Writes),
         now: "set the failing messages aside",
@@ -176,6 +200,7 @@ pub const CLASSES: &[Class] = &[
         title: "a replica refuses reads",
         kinds: &[DbReplica],
         signs: &[Sign::Failing],
+        unless: &[],
         cause: None,
         phase: Some(Phase::DatabaseReads),
         now: "take it out of the rotation; watch the load of the others and of the primary",
@@ -186,6 +211,7 @@ pub const CLASSES: &[Class] = &[
         title: "writes fail, reads do not",
         kinds: &[DbPrimary],
         signs: &[Sign::Failing, Sign::WritesOnly],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Writes),
         now: "look at the free space first; drop or archive old rows",
@@ -196,6 +222,7 @@ pub const CLASSES: &[Class] = &[
         title: "the primary refuses requests",
         kinds: &[DbPrimary],
         signs: &[Sign::Failing],
+        unless: &[],
         cause: None,
         phase: Some(Phase::WebTier),
         now: "see whether a standby takes over; serve reads and stale content meanwhile",
@@ -206,6 +233,18 @@ pub const CLASSES: &[Class] = &[
         title: "writes wait, reads do not",
         kinds: &[DbPrimary],
         signs: &[Sign::Slower, Sign::WritesOnly],
+        unless: &[Sign::CpuBusy],
+        cause: None,
+        phase: Some(Phase::Writes),
+        now: "find the transaction that holds the lock, and end it",
+        for_good: "short transactions; split the hot row; put writes through a queue",
+    },
+    Class {
+        name: "lock-contention",
+        title: "writes wait, and reads behind them",
+        kinds: &[DbPrimary],
+        signs: &[Sign::Slower, Sign::WritesMost, Sign::CpuFree],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Writes),
         now: "find the transaction that holds the lock, and end it",
@@ -216,16 +255,40 @@ pub const CLASSES: &[Class] = &[
         title: "one statement is slower, the others are not",
         kinds: &[DbPrimary, DbReplica, Warehouse],
         signs: &[Sign::Slower, Sign::OneOperation],
+        unless: &[],
         cause: None,
         phase: Some(Phase::DatabaseReads),
         now: "explain the statement; add the index that it lacks",
         for_good: "Performance Insights on statements; analysis on a replica of its own",
     },
     Class {
+        name: "slow-query",
+        title: "reads hold the replica, and all wait for one another",
+        kinds: &[DbReplica],
+        signs: &[Sign::Slower, Sign::EveryOperation],
+        unless: &[],
+        cause: None,
+        phase: Some(Phase::DatabaseReads),
+        now: "explain the statements that take longest; add the index that they lack",
+        for_good: "Performance Insights on statements; analysis on a replica of its own",
+    },
+    Class {
+        name: "primary-cpu",
+        title: "the primary's processors are busy, and statements wait for them",
+        kinds: &[DbPrimary],
+        signs: &[Sign::Slower, Sign::CpuBusy],
+        unless: &[],
+        cause: None,
+        phase: Some(Phase::DatabaseReads),
+        now: "stop the heaviest sessions; move reads to replicas and the cache",
+        for_good: "ElastiCache and read replicas for reads; a bigger instance; shards for writes",
+    },
+    Class {
         name: "primary-cpu",
         title: "every statement of the primary is slower",
         kinds: &[DbPrimary],
         signs: &[Sign::Slower, Sign::EveryOperation],
+        unless: &[Sign::CpuFree],
         cause: None,
         phase: Some(Phase::DatabaseReads),
         now: "stop the heaviest sessions; move reads to replicas and the cache",
@@ -236,6 +299,7 @@ pub const CLASSES: &[Class] = &[
         title: "the cache answers late",
         kinds: &[Cache],
         signs: &[Sign::Slower],
+        unless: &[],
         cause: None,
         phase: Some(Phase::DatabaseReads),
         now: "look for one key or node that is far busier than the others",
@@ -246,6 +310,7 @@ pub const CLASSES: &[Class] = &[
         title: "the object store answers late or refuses",
         kinds: &[ObjectStore],
         signs: &[],
+        unless: &[],
         cause: None,
         phase: Some(Phase::DatabaseReads),
         now: "retry with jitter and a time limit; serve from the CDN",
@@ -256,6 +321,7 @@ pub const CLASSES: &[Class] = &[
         title: "the store refuses what is over its capacity",
         kinds: &[Nosql],
         signs: &[Sign::Failing],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Writes),
         now: "raise the capacity; retry with backoff",
@@ -266,6 +332,7 @@ pub const CLASSES: &[Class] = &[
         title: "somebody else's service answers late or fails",
         kinds: &[External],
         signs: &[],
+        unless: &[],
         cause: None,
         phase: None,
         now: "a short time limit; go on without it",
@@ -276,6 +343,7 @@ pub const CLASSES: &[Class] = &[
         title: "a zone takes no requests any more",
         kinds: SERVICES,
         signs: &[Sign::ZoneGone],
+        unless: &[],
         cause: None,
         phase: Some(Phase::WebTier),
         now: "take the zone out of the balancer; add instances in the others",
@@ -286,6 +354,7 @@ pub const CLASSES: &[Class] = &[
         title: "one instance takes nearly all requests",
         kinds: SERVICES,
         signs: &[Sign::Slower, Sign::OneCarriesAll],
+        unless: &[],
         cause: None,
         phase: Some(Phase::WebTier),
         now: "look at stickiness and weights of the balancer",
@@ -296,6 +365,7 @@ pub const CLASSES: &[Class] = &[
         title: "one instance stands still now and then",
         kinds: SERVICES,
         signs: &[Sign::Slower, Sign::OneInstance, Sign::NowAndThen],
+        unless: &[],
         cause: None,
         phase: Some(Phase::WebTier),
         now: "take the instance out; look at its garbage collection and memory",
@@ -306,6 +376,7 @@ pub const CLASSES: &[Class] = &[
         title: "its processors are busy, and requests wait for them",
         kinds: &[Lb, Web, App, Worker],
         signs: &[Sign::Slower, Sign::CpuBusy],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Spikes),
         now: "add instances; look at what computes",
@@ -316,6 +387,7 @@ pub const CLASSES: &[Class] = &[
         title: "the time is lost between caller and callee",
         kinds: SERVICES,
         signs: &[Sign::Slower, Sign::InTheGap],
+        unless: &[],
         cause: None,
         phase: Some(Phase::WebTier),
         now: "look at the network, the accept queue and connections between the two",
@@ -326,6 +398,7 @@ pub const CLASSES: &[Class] = &[
         title: "its own work takes longer on all routes",
         kinds: &[Lb, Web, App, Worker],
         signs: &[Sign::Slower, Sign::OwnWork, Sign::EveryOperation],
+        unless: &[],
         cause: None,
         phase: Some(Phase::Spikes),
         now: "add instances; look at the processor's use",

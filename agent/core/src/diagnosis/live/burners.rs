@@ -95,7 +95,9 @@ impl Burning {
     pub(super) fn yields_to(&self, other: &Verdict) -> bool {
         let writes_stand = ["disk-full", "lock-contention", "primary-failover"];
         let stopped = other.class.as_deref().is_some_and(|class| writes_stand.contains(&class));
-        self.yields_to.contains(&other.tier.kind) || (self.rule == "replica-lag" && stopped)
+        // Whoever stands still is not the victim of itself.
+        let is_itself = self.rule == "gc-stalls" && other.tier.id == self.tier;
+        (self.yields_to.contains(&other.tier.kind) && !is_itself) || (self.rule == "replica-lag" && stopped)
     }
 }
 
