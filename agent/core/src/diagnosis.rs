@@ -211,7 +211,8 @@ fn behind_the_pool(scene: &Scene<'_>, mut tiers: Vec<Covered>) -> Vec<Covered> {
         let own = scene.wide.pairs.iter().filter(move |pair| pair.spot == Spot::At(tier) && pair.slower);
         own.map(|pair| pair.excess_ms).sum::<f64>()
     };
-    let is_behind = |tier: &usize| is_database(*tier) && (slower(*tier) > 0.0 || signs::busy(scene, *tier) == Some(true));
+    let is_behind =
+        |tier: &usize| is_database(*tier) && (slower(*tier) > 0.0 || signs::busy(scene, *tier) == Some(true));
     let databases = (0..scene.tiers.len()).filter(is_behind);
     let Some(tier) = databases.max_by(|one, other| slower(*one).total_cmp(&slower(*other))) else { return tiers };
     let own = tiers.iter().find(|covered| covered.tier == tier).map_or(0.0, |covered| covered.score);

@@ -13,6 +13,8 @@ const AGE_S: f64 = 8.0;
 
 /// A processor in use for this share of the time is busy.
 const BUSY: f64 = 0.6;
+/// One in use for less than this keeps nobody waiting.
+const FREE: f64 = 0.35;
 
 /// How a signal went.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,12 +66,17 @@ impl Signals {
         self.most(SignalKind::PoolPending).filter(|most| *most >= 1.0 && *most > 2.0 * usual)
     }
 
-    /// Whether the processors of a tier are busy now, and were less so; `None` where nothing tells.
+    /// Whether the processors of a tier are busy now, and were less so, or are free; `None` where it is neither, or
+    /// nothing tells.
     pub(super) fn busier(&self, baseline: &Self, tier: &str) -> Option<bool> {
         let of =
             |signals: &Self| signals.courses.get(&(SignalKind::CpuRatio, tier.to_owned())).map(|course| course.most);
         let usual = of(baseline).unwrap_or_default();
-        of(self).map(|now| now >= BUSY && now >= 1.3 * usual)
+        match of(self)? {
+            now if now >= BUSY && now >= 1.3 * usual => Some(true),
+            now if now < FREE => Some(false),
+            _ => None,
+        }
     }
 
     /// The replica that is furthest behind, and by how many seconds, if it is more than usual.

@@ -133,7 +133,7 @@ fn writes_most(own: &[&Pair]) -> bool {
     times(Act::Write) >= MUCH_SLOWER * times(Act::Read).max(1.0)
 }
 
-/// Whether the tier's processors are busy, and busier than they were; `None` where nothing tells.
+/// Whether the tier's processors are busy, and busier than they were, or are free; `None` where nothing tells.
 pub(super) fn busy(scene: &Scene<'_>, tier: usize) -> Option<bool> {
     let id = format!("{}/{}", scene.tiers[tier].kind, scene.tiers[tier].member);
     scene.signals.1.busier(scene.signals.0, &id)

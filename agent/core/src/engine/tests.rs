@@ -315,7 +315,12 @@ fn what_a_databases_host_does_not_idle_is_in_use() {
     for _ in 0..20 {
         system.write_request();
         for (state, share) in [("idle", 0.25), ("user", 0.6)] {
-            system.gauge_from(&[("host.name", text("db1"))], "system.cpu.utilization", &[("state", text(state))], share);
+            system.gauge_from(
+                &[("host.name", text("db1"))],
+                "system.cpu.utilization",
+                &[("state", text(state))],
+                share,
+            );
         }
         system.pass_second();
     }

@@ -245,8 +245,7 @@ impl Incidents {
 
     fn end_what_is_over(&mut self, now_ms: u64) {
         let since = |then_ms: u64| now_ms.saturating_sub(then_ms);
-        let is_over =
-            |open: &Open| since(open.last_bad_ms) >= CALM_MS && since(open.view.opened_unix_ms) >= SHOWN_MS;
+        let is_over = |open: &Open| since(open.last_bad_ms) >= CALM_MS && since(open.view.opened_unix_ms) >= SHOWN_MS;
         let over: Vec<usize> = (0..self.open.len()).rev().filter(|place| is_over(&self.open[*place])).collect();
         for place in over {
             let mut ended = self.open.remove(place);

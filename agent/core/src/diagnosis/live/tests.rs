@@ -120,7 +120,7 @@ fn a_signal_is_an_incident_though_requests_are_well() {
     assert_eq!(after.incidents[0].verdict.as_ref().unwrap().evidence, ["8.4 s behind"]);
     assert_eq!(after.incidents[0].excess_ms, None);
     watched.snapshot.warnings.clear();
-    assert_eq!(watched.pass(&Shop::default(), 10).state, DiagnosisState::Healthy);
+    assert_eq!(watched.pass(&Shop::default(), 14).state, DiagnosisState::Healthy);
 }
 
 #[test]
