@@ -257,12 +257,11 @@ impl Engine {
                 }
             }
             Meaning::Pauses => {
-                let longest = match &point.value {
-                    PointValue::Number(number) => Some(*number),
-                    _ => {
-                        let growth = self.metrics.growth(key, metric.kind, point, limit, began);
-                        growth.and_then(|growth| growth.total.longest())
-                    }
+                let longest = if let PointValue::Number(number) = point.value {
+                    Some(number)
+                } else {
+                    let growth = self.metrics.growth(key, metric.kind, point, limit, began);
+                    growth.and_then(|growth| growth.total.longest())
                 };
                 if let Some(longest) = longest {
                     self.stalls.paused(process, point.time.min(self.now), longest * factor);
