@@ -9,16 +9,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tiertop_core::config::Config;
-use tiertop_core::snapshot::Snapshot;
+use tiertop_core::snapshot::{ExporterView, IngestCounts, Snapshot};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::admin::{self, Admin};
+use crate::configuration::{Configuration, mebibytes};
 use crate::feed::server::{self as feed, FeedError, FeedOptions};
 use crate::intake::intake;
 use crate::receive::listen::{self, ListenError, Port};
 use crate::receive::{Limits, Protocol, Receiver};
+#[cfg(feature = "aws")]
+use crate::ship::{Exporters, Shipping};
 
 /// How an agent is set up. Port 0 takes any free port.
 #[derive(Clone, Debug)]
@@ -56,6 +59,18 @@ impl AgentOptions {
             config: Config::default(),
         }
     }
+
+    /// The same with the ceilings and rules of a configuration; where to listen stays.
+    #[must_use]
+    pub fn configured(self, configuration: &Configuration) -> Self {
+        let limits = &configuration.limits;
+        Self {
+            limits: Limits { message_bytes: mebibytes(limits.message_mib), ..self.limits },
+            queue_bytes: mebibytes(limits.queue_mib) as u64,
+            config: configuration.engine(),
+            ..self
+        }
+    }
 }
 
 /// Why an agent does not start.
@@ -81,6 +96,8 @@ pub struct Agent {
     tasks: JoinSet<()>,
     finish: watch::Sender<bool>,
     engine: std::thread::JoinHandle<()>,
+    #[cfg(feature = "aws")]
+    exporters: Exporters,
 }
 
 /// Where an agent listens, with the ports that were really taken.
@@ -99,6 +116,24 @@ pub struct Addresses {
 impl Agent {
     /// Takes all ports and starts. Must be called within a tokio runtime.
     pub fn start(options: AgentOptions) -> Result<Self, AgentError> {
+        Self::start_observed(options, |_| (), Vec::new)
+    }
+
+    /// As [`Agent::start`], and ships what the engine closes.
+    #[cfg(feature = "aws")]
+    pub fn start_shipping(options: AgentOptions, shipping: Shipping) -> Result<Self, AgentError> {
+        let Shipping { tap, statuses, exporters } = shipping;
+        let views = move || statuses.iter().map(|status| status.borrow().clone()).collect();
+        let agent = Self::start_observed(options, move |snapshot| tap.offer(snapshot), views)?;
+        Ok(Self { exporters, ..agent })
+    }
+
+    /// `offer` sees each snapshot on the engine's thread and must not wait; `exporters` says how they are.
+    fn start_observed(
+        options: AgentOptions,
+        offer: impl Fn(&Arc<Snapshot>) + Send + 'static,
+        exporters: impl Fn() -> Vec<ExporterView> + Send + 'static,
+    ) -> Result<Self, AgentError> {
         let grpc = listen::bind(Port::OtlpGrpc, options.otlp_grpc)?;
         let http = listen::bind(Port::OtlpHttp, options.otlp_http)?;
         let feed_listener = options.feed.map(feed::bind).transpose()?;
@@ -116,8 +151,13 @@ impl Agent {
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let (stop, stopped) = watch::channel(false);
         let (finish, finished) = watch::channel(false);
-        let engine =
-            engine::start(options.config, outlet, intake.clone(), publish, finished).map_err(AgentError::Thread)?;
+        let counting = intake.clone();
+        let counts = move || IngestCounts { exporters: exporters(), ..counting.counts() };
+        let publish = move |snapshot| {
+            offer(&snapshot);
+            publish.send_replace(snapshot);
+        };
+        let engine = engine::start(options.config, outlet, counts, publish, finished).map_err(AgentError::Thread)?;
 
         let mut tasks = JoinSet::new();
         let receiver = Receiver::new(intake.clone(), options.limits);
@@ -142,7 +182,16 @@ impl Agent {
             });
         }
         info!(otlp_grpc = %addresses.otlp_grpc, otlp_http = %addresses.otlp_http, "listening");
-        Ok(Self { snapshots, addresses, stop, tasks, finish, engine })
+        Ok(Self {
+            snapshots,
+            addresses,
+            stop,
+            tasks,
+            finish,
+            engine,
+            #[cfg(feature = "aws")]
+            exporters: Exporters::default(),
+        })
     }
 
     /// Where it listens.
@@ -155,7 +204,8 @@ impl Agent {
         self.snapshots.clone()
     }
 
-    /// Stops listening, lets the engine finish what was acknowledged, and returns its last snapshot.
+    /// Stops listening, lets the engine finish what was acknowledged and exporters ship it, and returns the last
+    /// snapshot.
     pub async fn stop(mut self) -> Arc<Snapshot> {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
@@ -165,6 +215,8 @@ impl Agent {
         if tokio::task::spawn_blocking(move || engine.join().is_err()).await.unwrap_or(true) {
             error!("the engine's thread panicked");
         }
+        #[cfg(feature = "aws")]
+        self.exporters.ended().await;
         Arc::clone(&self.snapshots.borrow())
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tiertop_core::config::Config;
-use tiertop_core::diagnosis::{Question, ReadCounts, Report, diagnose};
+use tiertop_core::diagnosis::{Question, ReadCounts, Report, diagnose, rules};
 use tiertop_core::engine::naming::{Party, TierName};
 use tiertop_core::traces::{Capture, Traces};
 
@@ -24,7 +24,7 @@ pub struct AnalyzeOptions {
     pub files: Vec<PathBuf>,
     /// Files of the same system while it was healthy; without any, the first part of `files` serves.
     pub baseline: Vec<PathBuf>,
-    /// Rules for tiers, and ceilings.
+    /// Rules for tiers, ceilings, thresholds, and the user's own classes.
     pub config: Config,
     /// Most memory for spans; over it whole traces are given up, and that is said.
     pub trace_bytes: usize,
@@ -59,5 +59,7 @@ pub fn analyze(options: &AnalyzeOptions) -> Result<Report, CaptureError> {
         names: &names,
         signals: (&usual.signals, &now.signals),
     };
-    Ok(Report { read, stalls: now.stalls(), ..diagnose(question) })
+    let mut report = Report { read, stalls: now.stalls(), ..diagnose(question) };
+    rules::tell_in(&mut report, &now.incidents(), &options.config.rules);
+    Ok(report)
 }

@@ -9,7 +9,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-use crate::agent::Agent;
 use crate::args::AgentArgs;
 
 /// Runs until SIGINT or SIGTERM. Logs go to stderr, by `RUST_LOG`.
@@ -17,16 +16,9 @@ pub fn run(args: AgentArgs) -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::env::var("NO_COLOR").unwrap_or_default().is_empty() && std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
-    let options = args.headless()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().wrap_err("cannot start")?;
     runtime.block_on(async {
-        let agent = match Agent::start(options) {
-            Ok(agent) => agent,
-            Err(error) => {
-                eprintln!("tiertop agent: {error}");
-                return Ok(ExitCode::FAILURE);
-            }
-        };
+        let agent = args.start_headless().await?;
         let addresses = agent.addresses();
         eprintln!("tiertop agent: OTLP gRPC on {}, HTTP on {}", addresses.otlp_grpc, addresses.otlp_http);
         if let Some(feed) = addresses.feed {

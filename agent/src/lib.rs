@@ -3,16 +3,21 @@
 //! The way of the data: [`receive`] takes OTLP from the network, [`decode`] walks its bytes (with
 //! [`wire`]) into compact batches, [`intake`] is the bounded way from there to the engine, which runs
 //! on a thread of its own ([`agent`]). [`feed`] serves its snapshots to screens, and [`admin`] says
-//! how the agent itself is. [`capture`] reads OTLP from files instead, for [`analyze`].
+//! how the agent itself is. `ship`, behind the feature `aws`, sends what is closed to AWS. [`capture`] reads OTLP
+//! from files instead, for [`analyze`]. What is set up, and how, is told by flags ([`args`]) and by a file
+//! ([`configuration`]).
 
 pub mod admin;
 pub mod agent;
 pub mod analyze;
 pub mod args;
 pub mod capture;
+pub mod configuration;
 pub mod decode;
 pub mod feed;
 pub mod headless;
 pub mod intake;
 pub mod receive;
+#[cfg(feature = "aws")]
+pub mod ship;
 pub mod wire;

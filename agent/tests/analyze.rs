@@ -14,8 +14,9 @@ use prost::Message;
 use tempfile::TempDir;
 use tiertop_agent::analyze::{AnalyzeOptions, analyze};
 use tiertop_agent::capture::CaptureError;
-use tiertop_core::config::Config;
+use tiertop_core::config::{Config, TierPattern};
 use tiertop_core::diagnosis::Report;
+use tiertop_core::diagnosis::rules::{Basis, Bound, Condition, Figure, Level, UserRule};
 
 /// Services of the shop, in the order of a request: the gateway asks the next three one after the other,
 /// and the last of these asks the fifth.
@@ -187,6 +188,41 @@ fn time_lost_on_the_way_is_the_callees() {
     for (place, service) in SERVICES.iter().enumerate().skip(1) {
         let report = judged(Wrong::Way(place, 60), 80);
         assert_eq!(first(&report), (*service, Some("network-delay")), "{report:#?}");
+    }
+}
+
+#[test]
+fn rules_of_the_users_are_told_in_their_words() {
+    let rule = |name: &str, basis| UserRule {
+        name: name.to_owned(),
+        title: "the basket of old".to_owned(),
+        tier: TierPattern { kind: None, member: "basket".to_owned() },
+        basis,
+        phase: None,
+        say: None,
+        now: Some("runbook 3".to_owned()),
+        for_good: None,
+    };
+    let slow = Condition {
+        tier: None,
+        level: Level::Figure(Figure::P99Ms),
+        name: "p99_ms".to_owned(),
+        bound: Bound::Above(50.0),
+    };
+    let folder = TempDir::new().unwrap();
+    let healthy = write(&folder, "a", &shop(Wrong::Nothing, 100, 0).encode_to_vec());
+    let wrong = write(&folder, "b", &shop(Wrong::Work(2, 60), 100, 600).encode_to_vec());
+    for basis in [Basis::Replaces("app-cpu".to_owned()), Basis::When { all: vec![slow], lasting_ms: 5_000 }] {
+        let judge = |file: &PathBuf| {
+            let config = Config { rules: [rule("basket-old", basis.clone())].into(), ..Config::default() };
+            let (files, baseline) = (vec![file.clone()], vec![healthy.clone()]);
+            analyze(&AnalyzeOptions { files, baseline, config, trace_bytes: 64 << 20 }).unwrap()
+        };
+        let report = judge(&wrong);
+        assert_eq!(first(&report), ("basket", Some("basket-old")), "{report:#?}");
+        assert_eq!(report.summary, "app/basket: the basket of old");
+        assert_eq!(report.verdicts[0].remedy_now.as_deref(), Some("runbook 3"));
+        assert_eq!(judge(&healthy).verdicts, []);
     }
 }
 

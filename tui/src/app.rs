@@ -42,6 +42,8 @@ pub enum Screen {
     Traces,
     /// The trace that is open.
     Trace,
+    /// What arrives, and how the exporters are.
+    Pipeline,
 }
 
 /// The state of the screen.
@@ -67,6 +69,8 @@ pub struct App {
     pub trouble: usize,
     /// Where the user is on the screens of the diagnosis and of traces.
     pub looking: Investigation,
+    /// The first line that shows of the pipeline.
+    pub pipeline_line: usize,
     /// The screens that lie behind the one in front, the overview left out.
     behind: Vec<Screen>,
     live: Option<Arc<Snapshot>>,
@@ -98,6 +102,7 @@ impl App {
             pane_row: 0,
             trouble: 0,
             looking: Investigation::default(),
+            pipeline_line: 0,
             behind: Vec::new(),
             live: None,
             held: None,
@@ -195,6 +200,7 @@ impl App {
             Screen::Diagnosis => Context::Diagnosis,
             Screen::Traces => Context::Traces,
             Screen::Trace => Context::Trace,
+            Screen::Pipeline => Context::Pipeline,
         }
     }
 
@@ -233,6 +239,10 @@ impl App {
             }
             Command::Diagnosis => self.go(Screen::Diagnosis),
             Command::Traces => self.open_traces(),
+            Command::Pipeline => {
+                self.pipeline_line = 0;
+                self.go(Screen::Pipeline);
+            }
             Command::OrderTraces => {
                 self.looking.order = match self.looking.order {
                     TraceOrder::Duration => TraceOrder::Time,

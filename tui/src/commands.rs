@@ -3,6 +3,7 @@
 
 pub(crate) mod analyze;
 pub(crate) mod attach;
+pub(crate) mod config;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 #[cfg(feature = "demo")]

@@ -1,6 +1,7 @@
 //! Made-up systems for tests and for a look at the screens: always the same, at 14:03:27 UTC.
 
 mod incidents;
+mod shipping;
 mod tiers;
 mod traces;
 mod warnings;
@@ -56,6 +57,13 @@ pub fn calm() -> Snapshot {
             signal.trend = wave(0.2, 1.0, 3);
         }
     }
+    shown
+}
+
+/// The same on a good day, while CloudWatch is throttled.
+pub fn throttled() -> Snapshot {
+    let mut shown = calm();
+    shown.pipeline.exporters = shipping::throttled();
     shown
 }
 
@@ -173,6 +181,7 @@ fn system(strain: f64) -> Snapshot {
         capacity: capacity(),
         stalls: past_stalls(),
         traces: traces::kept(),
+        closed_seconds: shipping::closed_seconds(),
         pipeline: pipeline(),
         tiers,
     }
@@ -260,6 +269,7 @@ fn pipeline() -> PipelineView {
         queue_capacity_bytes: 64 << 20,
         engine_bytes: 31 << 20,
         sources: (1..=12).map(source).collect(),
+        exporters: shipping::exporters(),
         ..PipelineView::default()
     }
 }

@@ -28,6 +28,8 @@ pub enum Command {
     Diagnosis,
     /// The traces that were kept, of the tier in question if there is one.
     Traces,
+    /// What arrives, and how the exporters are.
+    Pipeline,
     /// The other order of the traces.
     OrderTraces,
     /// All traces, not only those through one tier.
@@ -78,6 +80,8 @@ pub enum Context {
     Traces,
     /// One trace.
     Trace,
+    /// What arrives, and how the exporters are.
+    Pipeline,
     /// The help.
     Help,
     /// Nothing to show yet.
@@ -108,12 +112,12 @@ pub struct Binding {
     pub footer: Option<&'static str>,
 }
 
-use Context::{Diagnosis, Help, Overview, Tier, Trace, Traces, Waiting};
+use Context::{Diagnosis, Help, Overview, Pipeline, Tier, Trace, Traces, Waiting};
 
-const EVERYWHERE: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace, Help, Waiting];
-const WITH_DATA: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace];
-const WITH_ROWS: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace, Help];
-const NOT_AT_THE_BOTTOM: &[Context] = &[Tier, Diagnosis, Traces, Trace, Help];
+const EVERYWHERE: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace, Pipeline, Help, Waiting];
+const WITH_DATA: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace, Pipeline];
+const WITH_ROWS: &[Context] = &[Overview, Tier, Diagnosis, Traces, Trace, Pipeline, Help];
+const NOT_AT_THE_BOTTOM: &[Context] = &[Tier, Diagnosis, Traces, Trace, Pipeline, Help];
 
 /// A row of the table without a word in the footer.
 const fn row(keys: &'static [Key], command: Command, contexts: &'static [Context], help: &'static str) -> Binding {
@@ -155,7 +159,7 @@ pub const BINDINGS: &[Binding] = &[
     row(
         &[Plain(Char('d')), Plain(Char('2'))],
         Command::Diagnosis,
-        &[Overview, Tier, Traces, Trace],
+        &[Overview, Tier, Traces, Trace, Pipeline],
         "diagnosis: incidents, stalls, phase and headroom",
     )
     .named("diagnosis"),
@@ -166,6 +170,12 @@ pub const BINDINGS: &[Binding] = &[
         "traces that were kept: of the tier shown, if any",
     )
     .named("traces"),
+    row(
+        &[Plain(Char('i')), Plain(Char('4'))],
+        Command::Pipeline,
+        &[Overview, Tier, Diagnosis, Traces, Trace],
+        "pipeline: what arrives, and how exporters are",
+    ),
     row(&[Plain(Char('s'))], Command::OrderTraces, &[Traces], "slowest or newest first").named("sort"),
     row(&[Plain(Char('a'))], Command::AllTraces, &[Traces], "all traces, not only those of a tier").named("all"),
     row(&[Plain(Char('w'))], Command::GoToTrouble, &[Overview, Tier], "go to the tier of the verdict or warning shown")

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::Result;
-use commands::{analyze, attach, watch};
+use commands::{analyze, attach, config, watch};
 use tiertop::report;
 use tiertop_agent::args::AgentArgs;
 
@@ -32,6 +32,8 @@ enum Command {
     Agent(AgentArgs),
     /// Names the bottleneck that captured files show.
     Analyze(analyze::AnalyzeArgs),
+    /// Prints the configuration file with its defaults, or checks one.
+    Config(config::ConfigArgs),
     /// Starts a whole demo system under load, and shows it. Nothing else to install.
     #[cfg(feature = "demo")]
     Demo(commands::demo::DemoArgs),
@@ -59,6 +61,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Attach(arguments)) => commands::block_on(attach::run(arguments)),
         Some(Command::Agent(arguments)) => tiertop_agent::headless::run(arguments),
         Some(Command::Analyze(arguments)) => analyze::run(arguments),
+        Some(Command::Config(arguments)) => config::run(arguments),
         #[cfg(feature = "demo")]
         Some(Command::Demo(arguments)) => commands::block_on(commands::demo::run(arguments)),
         #[cfg(feature = "demo")]

@@ -3,7 +3,7 @@
 //! ```text
 //! header       one row, always
 //! status       one row, only while there is something to say: paused, connecting, a note
-//! body         overview, tier, diagnosis, traces, one trace, or waiting; the help lies over it
+//! body         overview, tier, diagnosis, traces, one trace, pipeline, or waiting; the help lies over it
 //! footer       one row of keys, given up below seven rows
 //! ```
 
@@ -18,6 +18,7 @@ pub mod headlines;
 pub mod help;
 pub mod ladder;
 pub mod overview;
+pub mod pipeline;
 pub mod tier;
 pub mod tier_panes;
 pub mod tier_table;
@@ -103,6 +104,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         (_, Some(shown), _, Screen::Diagnosis) => diagnosis::draw(app, shown, theme, body, buffer),
         (_, Some(shown), _, Screen::Traces) => traces::draw(app, shown, theme, body, buffer),
         (_, Some(_), _, Screen::Trace) => trace::draw(app, theme, body, buffer),
+        (_, Some(shown), _, Screen::Pipeline) => pipeline::draw(app, shown, theme, body, buffer),
     }
     if look.signs == Signs::Ascii {
         ascii::fold_buffer(buffer);

@@ -15,7 +15,7 @@ use std::fmt::Write;
 use tiertop_core::snapshot::{ReasonCount, SignalKind, Snapshot, WarningView};
 
 use crate::format::{self, Align, fit};
-use crate::screen::{banner, header, words};
+use crate::screen::{banner, header, pipeline, words};
 use crate::theme::{Palette, Theme};
 
 pub use analysis::print_report;
@@ -38,7 +38,7 @@ pub fn print_snapshot(shown: &Snapshot) -> String {
         signals(shown, &mut text);
         calls(shown, &mut text);
     }
-    pipeline(shown, &mut text);
+    arrivals(shown, &mut text);
     let lines = text.lines().map(|line| line.trim_end().to_owned() + "\n");
     lines.collect()
 }
@@ -174,28 +174,34 @@ fn calls(shown: &Snapshot, text: &mut String) {
     }
 }
 
-fn pipeline(shown: &Snapshot, text: &mut String) {
-    let pipeline = &shown.pipeline;
+fn arrivals(shown: &Snapshot, text: &mut String) {
+    let arrived = &shown.pipeline;
     let there = |reason: &&ReasonCount| reason.count > 0;
     line!(
         text,
         "\n{} source{}, {} spans/s; accepted {} spans, {} points, {} log records; refused {}, late {}",
-        pipeline.sources.len(),
-        if pipeline.sources.len() == 1 { "" } else { "s" },
-        format::rate(pipeline.spans_per_second),
-        format::count(pipeline.spans_accepted),
-        format::count(pipeline.points_accepted),
-        format::count(pipeline.logs_accepted),
-        format::count(header::refused(pipeline)),
-        format::count(pipeline.spans_late),
+        arrived.sources.len(),
+        if arrived.sources.len() == 1 { "" } else { "s" },
+        format::rate(arrived.spans_per_second),
+        format::count(arrived.spans_accepted),
+        format::count(arrived.points_accepted),
+        format::count(arrived.logs_accepted),
+        format::count(header::refused(arrived)),
+        format::count(arrived.spans_late),
     );
-    for reason in pipeline.refusals.iter().filter(there) {
+    for reason in arrived.refusals.iter().filter(there) {
         line!(text, "  refused {}: {}", format::count(reason.count), reason.reason);
     }
-    for reason in pipeline.evictions.iter().filter(there) {
+    for reason in arrived.evictions.iter().filter(there) {
         line!(text, "  given up {}: {}", format::count(reason.count), reason.reason);
     }
-    for source in pipeline.sources.iter().filter(|source| source.silent) {
+    for exporter in &arrived.exporters {
+        line!(text, "  {}", pipeline::exporter_head(exporter, shown.at_unix_ms));
+        for said in pipeline::exporter_lines(exporter, shown.at_unix_ms) {
+            line!(text, "      {said}");
+        }
+    }
+    for source in arrived.sources.iter().filter(|source| source.silent) {
         let instance = source.instance.as_deref().unwrap_or_default();
         let silent = format::seconds(source.last_seen_s);
         line!(text, "  silent for {silent}: {} {instance}", source.service);

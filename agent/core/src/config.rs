@@ -1,5 +1,9 @@
-//! What a user can tell the engine: rules for tiers, and ceilings.
+//! What a user can tell the engine: rules for tiers, ceilings, bounds of what is bad, and classes of faults.
 
+use std::sync::Arc;
+
+use crate::diagnosis::rules::UserRule;
+use crate::thresholds::Thresholds;
 use crate::tier::TierKind;
 
 /// How the engine is set up.
@@ -13,6 +17,10 @@ pub struct Config {
     pub time: TimeRules,
     /// What load is worth.
     pub capacity: CapacityRules,
+    /// From which level on something is bad.
+    pub thresholds: Arc<Thresholds>,
+    /// The user's own classes of faults.
+    pub rules: Arc<[UserRule]>,
 }
 
 /// What load is worth.
@@ -37,6 +45,22 @@ pub struct TierRule {
     pub kind: TierKind,
     /// A service name, or a peer as `address` or `address:port`; `*` stands for any run of characters.
     pub pattern: String,
+}
+
+/// Tiers of a kind, with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierPattern {
+    /// The kind; `None` for any.
+    pub kind: Option<TierKind>,
+    /// The member, such as `orders@db1:5432`; `*` stands for any run of characters.
+    pub member: String,
+}
+
+impl TierPattern {
+    /// Whether it speaks of a tier.
+    pub fn matches(&self, kind: TierKind, member: &str) -> bool {
+        self.kind.is_none_or(|own| own == kind) && glob(self.member.as_bytes(), member.as_bytes())
+    }
 }
 
 /// Ceilings of the engine's tables. What goes over them falls into a visible "other" or is counted.
@@ -93,11 +117,13 @@ pub struct TimeRules {
     pub future_s: u64,
     /// How many seconds the figures on the screen cover.
     pub window_s: u64,
+    /// What is usual is told from the last so many seconds, less the newest half minute.
+    pub usual_s: u64,
 }
 
 impl Default for TimeRules {
     fn default() -> Self {
-        Self { lateness_s: 10, future_s: 2, window_s: 10 }
+        Self { lateness_s: 10, future_s: 2, window_s: 10, usual_s: 300 }
     }
 }
 

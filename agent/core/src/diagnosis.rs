@@ -17,6 +17,7 @@ mod evidence;
 pub mod live;
 mod onset;
 mod report;
+pub mod rules;
 mod signals;
 mod signs;
 mod table;

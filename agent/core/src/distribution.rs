@@ -43,7 +43,8 @@ impl Bucket {
         Self((index.clamp(LOWEST, HIGHEST) - LOWEST) as u16)
     }
 
-    fn index(self) -> i32 {
+    /// Its OTLP index at scale 5.
+    pub fn index(self) -> i32 {
         i32::from(self.0) + LOWEST
     }
 
@@ -63,13 +64,20 @@ impl Bucket {
 }
 
 /// A distribution of latencies.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
     /// Index and count packed into one word each, ascending by index.
     buckets: Vec<u64>,
     count: u64,
     sum_nanos: u128,
+    min_nanos: u64,
     max_nanos: u64,
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Self { buckets: Vec::new(), count: 0, sum_nanos: 0, min_nanos: u64::MAX, max_nanos: 0 }
+    }
 }
 
 const fn pack(bucket: Bucket, count: u64) -> u64 {
@@ -89,10 +97,12 @@ impl Distribution {
     pub fn record(&mut self, bucket: Bucket, nanos: u64, times: u64) {
         self.add(bucket, times);
         self.sum_nanos += u128::from(nanos) * u128::from(times);
+        self.min_nanos = self.min_nanos.min(nanos);
         self.max_nanos = self.max_nanos.max(nanos);
     }
 
-    /// Takes back `times` observations that were recorded before. The maximum stays.
+    /// Takes back `times` observations that were recorded before. The extremes stay, as far as buckets are left
+    /// that they may lie in.
     pub fn retract(&mut self, bucket: Bucket, nanos: u64, times: u64) {
         if let Ok(at) = self.find(bucket) {
             let times = times.min(count_of(self.buckets[at]));
@@ -105,12 +115,17 @@ impl Distribution {
         }
     }
 
-    /// Adds observations of which only the bucket is known, with their sum and greatest value.
+    /// Adds observations of which only the bucket is known, with their sum and greatest value. The least is
+    /// taken for the lower bound of the lowest bucket.
     pub fn record_bucketed(&mut self, buckets: &[(Bucket, u64)], sum_seconds: f64, max_seconds: f64) {
         for &(bucket, times) in buckets {
             self.add(bucket, times);
         }
         self.sum_nanos += (sum_seconds.max(0.0) * 1e9) as u128;
+        let least = buckets.iter().filter(|(_, times)| *times > 0).map(|(bucket, _)| *bucket).min();
+        if let Some(least) = least {
+            self.min_nanos = self.min_nanos.min((least.lower_seconds().min(max_seconds.max(0.0)) * 1e9) as u64);
+        }
         self.max_nanos = self.max_nanos.max((max_seconds.max(0.0) * 1e9) as u64);
     }
 
@@ -125,6 +140,7 @@ impl Distribution {
             }
         }
         self.sum_nanos += other.sum_nanos;
+        self.min_nanos = self.min_nanos.min(other.min_nanos);
         self.max_nanos = self.max_nanos.max(other.max_nanos);
     }
 
@@ -165,7 +181,16 @@ impl Distribution {
 
     /// The greatest observation in milliseconds, or `None` when nothing was observed.
     pub fn max_ms(&self) -> Option<f64> {
-        (self.count > 0).then_some(self.max_nanos as f64 * 1e-6)
+        let highest = bucket_of(*self.buckets.last()?);
+        let bound_ms = if highest.index() == HIGHEST { f64::INFINITY } else { highest.upper_seconds() * 1e3 };
+        Some((self.max_nanos as f64 * 1e-6).min(bound_ms))
+    }
+
+    /// The least observation in milliseconds, or `None` when nothing was observed.
+    pub fn min_ms(&self) -> Option<f64> {
+        let lowest = bucket_of(*self.buckets.first()?);
+        let bound_ms = if lowest.index() == LOWEST { 0.0 } else { lowest.lower_seconds() * 1e3 };
+        Some((self.min_nanos as f64 * 1e-6).max(bound_ms))
     }
 
     /// The `quantile` (0 to 1) in milliseconds, within [`QUANTILE_ERROR`], or `None` when nothing

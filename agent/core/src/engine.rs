@@ -27,10 +27,11 @@ mod sweep;
 mod view;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::capacity::Capacity;
 use crate::config::Config;
-use crate::diagnosis::live::Live;
+use crate::diagnosis::live::{Live, Told};
 use crate::observation::Batch;
 use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
@@ -82,18 +83,21 @@ pub struct Engine {
     slots_shed: u64,
     next_sweep: UnixSecond,
     rate: view::SpanRate,
+    closing: view::Closing,
 }
 
 impl Engine {
     /// An engine that starts at `now`.
     pub fn new(config: Config, now: UnixNanos) -> Self {
         let ring = Ring::new(config.limits.recent_spans);
-        let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes);
+        let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes).told(Told::of(&config));
         let capacity = Capacity::new(config.capacity);
+        let warnings = Warnings::new(Arc::clone(&config.thresholds), config.time);
+        let closed = closed_at(now, config.time.lateness_s);
         Self {
             started: now,
             now,
-            closed: closed_at(now, config.time.lateness_s),
+            closed,
             config,
             processes: Processes::default(),
             members: Members::default(),
@@ -103,7 +107,7 @@ impl Engine {
             looks: VecDeque::new(),
             metrics: Metrics::default(),
             signals: Signals::default(),
-            warnings: Warnings::default(),
+            warnings,
             stalls: Stalls::default(),
             kept: KeptTraces::default(),
             diagnosis,
@@ -119,6 +123,7 @@ impl Engine {
             slots_shed: 0,
             next_sweep: now.second(),
             rate: view::SpanRate::default(),
+            closing: view::Closing::after(closed),
         }
     }
 
@@ -228,7 +233,15 @@ impl Engine {
         diagnosis.judge(&mut snapshot, self.traces_settled(), || self.tier_names());
         self.diagnosis = diagnosis;
         self.capacity.judge(&mut snapshot);
+        self.complete_closed_seconds(&mut snapshot);
         snapshot
+    }
+
+    /// The last snapshot: closes every second, since nothing more will come.
+    pub fn finish(&mut self, now: UnixNanos, ingest: &IngestCounts) -> Snapshot {
+        self.advance(now);
+        self.closed = self.closed.max(self.newest_second());
+        self.tick(now, ingest)
     }
 
     /// Until when all spans have had time to arrive, and those that they are part of to end.
@@ -273,6 +286,7 @@ impl Engine {
             + self.diagnosis.heap_bytes()
             + self.stalls.heap_bytes()
             + self.kept.heap_bytes()
+            + self.closing.heap_bytes()
     }
 
     /// Over the ceiling detail is given up, the least missed first, edges before members.

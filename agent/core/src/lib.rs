@@ -21,6 +21,7 @@ pub mod slots;
 pub mod snapshot;
 pub mod stalls;
 pub mod text;
+pub mod thresholds;
 pub mod tier;
 pub mod time;
 pub mod traces;

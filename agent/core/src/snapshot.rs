@@ -8,7 +8,9 @@
 //! whose last values are provisional.
 
 mod capacity;
+mod closed;
 mod diagnosis;
+mod shipping;
 mod traces;
 
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use capacity::{CapacityView, CheckView, HeadroomView, ScalabilityView, WallView};
+pub use closed::{ClosedSecondView, ClosedSignalView, ClosedTierView, LatencyView};
 pub use diagnosis::{DiagnosisState, DiagnosisView, IncidentView};
+pub use shipping::{ExporterState, ExporterTrouble, ExporterView, SeriesView, ShippingCost, SpoolView};
 pub use traces::{ChargeView, KeptFor, StallView, TraceSpanView, TraceView};
 
 use crate::phase::Phase;
@@ -61,6 +65,8 @@ pub struct Snapshot {
     pub stalls: Vec<StallView>,
     /// Traces that were kept, slowest first.
     pub traces: Vec<Arc<TraceView>>,
+    /// The seconds that closed since the snapshot before, oldest first: normally one.
+    pub closed_seconds: Vec<ClosedSecondView>,
     /// What arrived and what became of it.
     pub pipeline: PipelineView,
 }
@@ -444,6 +450,8 @@ pub struct PipelineView {
     pub engine_bytes: u64,
     /// Who sends.
     pub sources: Vec<SourceView>,
+    /// The exporters that were asked for.
+    pub exporters: Vec<ExporterView>,
 }
 
 /// A reason and how often.
@@ -476,8 +484,8 @@ pub struct SourceView {
     pub silent: bool,
 }
 
-/// What the receivers counted, handed to the engine at each tick.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What receivers and exporters counted, handed to the engine at each tick.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct IngestCounts {
     /// Addresses listened on, such as `grpc 127.0.0.1:4317`.
     pub listening: Vec<String>,
@@ -495,4 +503,6 @@ pub struct IngestCounts {
     pub queued_bytes: u64,
     /// How many bytes may wait.
     pub queue_capacity_bytes: u64,
+    /// How the exporters are.
+    pub exporters: Vec<ExporterView>,
 }

@@ -14,10 +14,13 @@ mod rules;
 mod usual;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 pub use rules::{RULES, Rule, Watch};
 
+use crate::config::TimeRules;
 use crate::snapshot::{Severity, Snapshot, TierState, WarningView};
+use crate::thresholds::Thresholds;
 use findings::Finding;
 use usual::Usual;
 
@@ -41,8 +44,9 @@ const HIDDEN_FOR_MS: u64 = 15_000;
 const VICTIMS: &str = "slow with it: ";
 
 /// The state of all warnings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Warnings {
+    thresholds: Arc<Thresholds>,
     states: BTreeMap<Subject, State>,
     usual: Usual,
     ended: VecDeque<WarningView>,
@@ -63,12 +67,24 @@ struct State {
     seen_ms: u64,
 }
 
+impl Default for Warnings {
+    fn default() -> Self {
+        Self::new(Arc::default(), TimeRules::default())
+    }
+}
+
 impl Warnings {
+    /// Warnings that open by these thresholds.
+    pub fn new(thresholds: Arc<Thresholds>, time: TimeRules) -> Self {
+        let usual = Usual::of_last(time.usual_s);
+        Self { thresholds, states: BTreeMap::new(), usual, ended: VecDeque::new() }
+    }
+
     /// Judges a snapshot: writes the open warnings and those that ended lately into it, and marks the tiers.
     pub fn judge(&mut self, snapshot: &mut Snapshot) {
         let now_ms = snapshot.at_unix_ms;
         for (index, rule) in RULES.iter().enumerate() {
-            for (subject, finding) in findings::find(rule, snapshot, &self.usual) {
+            for (subject, finding) in findings::find(rule, snapshot, &self.usual, &self.thresholds) {
                 self.step((index, subject), rule, finding, now_ms);
             }
         }

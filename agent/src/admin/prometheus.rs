@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::fmt::{Display, Write};
 
 use tiertop_core::snapshot::{
-    CapacityView, EdgeView, IngestCounts, PipelineView, ReasonCount, Severity, SignalKind, Snapshot, TierView,
+    CapacityView, EdgeView, ExporterView, IngestCounts, PipelineView, ReasonCount, Severity, SignalKind, Snapshot,
+    TierView,
 };
 
 /// The page for `/metrics`.
@@ -15,6 +16,7 @@ pub fn encode(snapshot: &Snapshot, counts: &IngestCounts) -> String {
     let mut page = Page::default();
     agent(&mut page, snapshot);
     arrivals(&mut page, &snapshot.pipeline);
+    exporters(&mut page, &snapshot.pipeline.exporters);
     refusals(&mut page, counts);
     tiers(&mut page, &snapshot.tiers);
     edges(&mut page, &snapshot.edges);
@@ -121,6 +123,56 @@ fn arrivals(page: &mut Page, pipeline: &PipelineView) {
         pipeline.logs_accepted,
     );
     page.reasons("tiertop_evictions_total", "Details given up to stay under a ceiling.", &pipeline.evictions);
+}
+
+fn exporters(page: &mut Page, exporters: &[ExporterView]) {
+    type Figure = fn(&ExporterView) -> Option<f64>;
+    let families: [(&str, &str, &str, Figure); 10] = [
+        ("tiertop_exporter_sent_total", "counter", "Pieces that the service took.", |it| Some(it.sent as f64)),
+        ("tiertop_exporter_refused_total", "counter", "Pieces that the service refused for good.", |it| {
+            Some(it.refused as f64)
+        }),
+        (
+            "tiertop_exporter_maybe_twice_total",
+            "counter",
+            "Pieces sent again because no answer came: they may count twice.",
+            |it| Some(it.maybe_twice as f64),
+        ),
+        ("tiertop_exporter_waiting", "gauge", "Pieces that wait to be sent.", |it| Some(it.waiting as f64)),
+        ("tiertop_exporter_spool_bytes", "gauge", "Bytes in the spool on disk.", |it| {
+            it.spool.map(|spool| spool.bytes as f64)
+        }),
+        ("tiertop_exporter_spool_capacity_bytes", "gauge", "Bytes that the spool may hold.", |it| {
+            it.spool.map(|spool| spool.capacity_bytes as f64)
+        }),
+        ("tiertop_exporter_series", "gauge", "Series that are paid for.", |it| {
+            it.series.map(|series| series.used as f64)
+        }),
+        ("tiertop_exporter_last_success_seconds", "gauge", "When the service last took anything, Unix time.", |it| {
+            it.last_success_unix_ms.map(|at| seconds(at as f64))
+        }),
+        ("tiertop_exporter_failing", "gauge", "1 while attempts fail.", |it| {
+            Some(f64::from(u8::from(it.trouble.is_some())))
+        }),
+        ("tiertop_exporter_cost_month_usd", "gauge", "List price of a month at the present rate, US dollars.", |it| {
+            it.cost.map(|cost| cost.month_usd)
+        }),
+    ];
+    for (name, kind, help, figure) in families {
+        page.family(name, kind, help);
+        for exporter in exporters {
+            if let Some(value) = figure(exporter) {
+                page.sample(name, &[("exporter", &exporter.name)], value);
+            }
+        }
+    }
+    let name = "tiertop_exporter_dropped_total";
+    page.family(name, "counter", "Pieces given up, the refused ones among them.");
+    for exporter in exporters {
+        for ReasonCount { reason, count } in &exporter.dropped {
+            page.sample(name, &[("exporter", &exporter.name), ("reason", reason)], count);
+        }
+    }
 }
 
 fn refusals(page: &mut Page, counts: &IngestCounts) {

@@ -9,29 +9,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tiertop_core::config::Config;
 use tiertop_core::engine::Engine;
-use tiertop_core::snapshot::Snapshot;
+use tiertop_core::snapshot::{IngestCounts, Snapshot};
 use tiertop_core::time::UnixNanos;
 use tokio::sync::watch;
 
-use crate::intake::{Intake, Outlet};
+use crate::intake::Outlet;
 
 /// The longest wait before looking whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Starts the thread. It ends when `finish` turns true or its sender is gone, after what waits is
+/// Starts the thread, which hands each snapshot to `publish`. It ends when `finish` turns true or its sender is gone, after what waits is
 /// counted. What is delivered later finds nobody, so those who deliver should have ended before.
 pub(super) fn start(
     config: Config,
     outlet: Outlet,
-    intake: Intake,
-    publish: watch::Sender<Arc<Snapshot>>,
+    counts: impl Fn() -> IngestCounts + Send + 'static,
+    publish: impl Fn(Arc<Snapshot>) + Send + 'static,
     finish: watch::Receiver<bool>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let mut engine = Engine::new(config, now());
         let tick = |engine: &mut Engine| {
-            let snapshot = engine.tick(now(), &intake.counts());
-            publish.send_replace(Arc::new(snapshot));
+            publish(Arc::new(engine.tick(now(), &counts())));
         };
         tick(&mut engine);
         let mut next = engine.next_tick(now());
@@ -48,7 +47,7 @@ pub(super) fn start(
         while let Some(received) = outlet.recv_timeout(Duration::ZERO) {
             engine.handle(&received.batch, received.received_at);
         }
-        tick(&mut engine);
+        publish(Arc::new(engine.finish(now(), &counts())));
     })
 }
 

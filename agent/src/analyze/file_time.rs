@@ -11,7 +11,7 @@ use tiertop_core::diagnosis::Signals;
 use tiertop_core::engine::Engine;
 use tiertop_core::engine::naming::{Party, TierName};
 use tiertop_core::observation::{Batch, Metric};
-use tiertop_core::snapshot::{IngestCounts, Snapshot, StallView};
+use tiertop_core::snapshot::{IncidentView, IngestCounts, Snapshot, StallView};
 use tiertop_core::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 
 /// How long after its last second a batch arrives.
@@ -30,18 +30,37 @@ const REPORTED_S: u64 = 2;
 /// Stalls of one capture that are told, the first ones.
 const MOST_STALLS: usize = 200;
 
+/// Incidents of one capture that are told, the first ones.
+const MOST_INCIDENTS: usize = 200;
+
 /// What the engine said, second by second.
 #[derive(Default)]
 pub(super) struct Heard {
     pub(super) signals: Signals,
     /// By their start.
     stalls: BTreeMap<u64, StallView>,
+    /// By their number.
+    incidents: BTreeMap<u64, IncidentView>,
 }
 
 impl Heard {
     /// The stalls that were named, in order of time.
     pub(super) fn stalls(&self) -> Vec<StallView> {
         self.stalls.values().cloned().collect()
+    }
+
+    /// The incidents that were opened.
+    pub(super) fn incidents(&self) -> Vec<IncidentView> {
+        self.incidents.values().cloned().collect()
+    }
+
+    /// What is said last of an incident counts: it knows its end.
+    fn note_incidents(&mut self, snapshot: &Snapshot) {
+        for incident in &snapshot.diagnosis.incidents {
+            if self.incidents.len() < MOST_INCIDENTS || self.incidents.contains_key(&incident.id) {
+                self.incidents.insert(incident.id, incident.clone());
+            }
+        }
     }
 
     /// Names may be learned late: what is said last of a stall counts.
@@ -66,7 +85,8 @@ pub(super) struct FileTime {
 
 impl FileTime {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, engine: None, held: BTreeMap::new(), held_items: 0, heard: Heard::default() }
+        let heard = Heard { signals: Signals::judged_by(&config.thresholds), ..Heard::default() };
+        Self { config, engine: None, held: BTreeMap::new(), held_items: 0, heard }
     }
 
     /// Takes in a batch of any time.
@@ -127,6 +147,7 @@ fn pass(engine: &mut Engine, now: &mut UnixNanos, seconds: u64, heard: &mut Hear
         let snapshot = tick(engine, now);
         heard.signals.note(&snapshot);
         heard.note_stalls(&snapshot);
+        heard.note_incidents(&snapshot);
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tiertop_core::snapshot::Snapshot;
 use tokio::sync::mpsc;
 
+pub(crate) use self::backoff::jitter;
 pub use self::error::ClientError;
 use self::link::Link;
 use super::{Detail, FeedAddress, Token};

@@ -6,21 +6,24 @@
 //!
 //! 1. A newer [`SNAPSHOT_VERSION`] is refused: fields may mean something else.
 //! 2. A tier of an unknown kind is left out, with the edges and signals that name it; so is a
-//!    signal of an unknown kind. What was left out is counted under
+//!    signal of an unknown kind, also where these stand in a closed second. What was left out is counted under
 //!    [`PipelineView::evictions`](tiertop_core::snapshot::PipelineView::evictions), where the
 //!    screen shows it. Warnings stay: they are words.
 //! 3. A verdict on a tier of an unknown kind is left out, and its incident says so in words; an
 //!    alternative of an unknown kind, a question or a wall of an unknown phase is left out. All
 //!    are counted as the tiers are.
 //! 4. An unknown state or severity is a warning, an unknown origin of figures is the tier's own
-//!    spans, an unknown phase is none, an unknown state of the diagnosis is an unexplained one, and
-//!    a trace that was kept for an unknown reason is of the sample.
+//!    spans, an unknown phase is none, an unknown state of the diagnosis is an unexplained one, a
+//!    trace that was kept for an unknown reason is of the sample, and an exporter in an unknown state
+//!    is starting.
 //!
 //! A trend value that is not a number is unknown, on either side.
 
 mod capacity;
+mod closed;
 mod diagnosis;
 mod enums;
+mod exporter;
 mod pipeline;
 mod signal;
 mod tier;
@@ -62,6 +65,7 @@ pub fn to_wire(snapshot: &Snapshot, detail: Detail) -> wire::Snapshot {
         capacity,
         stalls,
         traces,
+        closed_seconds,
         pipeline,
     } = snapshot;
     wire::Snapshot {
@@ -78,6 +82,7 @@ pub fn to_wire(snapshot: &Snapshot, detail: Detail) -> wire::Snapshot {
         capacity: Some(capacity::to_wire(capacity)),
         stalls: stalls.iter().map(traces::stall_to_wire).collect(),
         traces: listed(traces, detail, |trace| traces::to_wire(trace)),
+        closed_seconds: listed(closed_seconds, detail, closed::to_wire),
         pipeline: Some(pipeline::to_wire(pipeline)),
     }
 }
@@ -99,6 +104,7 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
         capacity,
         stalls,
         traces,
+        closed_seconds,
         pipeline,
     } = message;
 
@@ -112,6 +118,7 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
         signals.into_iter().filter_map(|signal| signal::from_wire(signal).or_else(|| left_out.signal())).collect();
     let diagnosis = diagnosis.map_or_else(DiagnosisView::default, |d| diagnosis::from_wire(d, &mut left_out));
     let capacity = capacity.map_or_else(CapacityView::default, |c| capacity::from_wire(c, &mut left_out));
+    let closed_seconds = closed_seconds.into_iter().map(|second| closed::from_wire(second, &mut left_out)).collect();
     let mut pipeline = pipeline::from_wire(pipeline.unwrap_or_default());
     pipeline.evictions.extend(left_out.reasons());
 
@@ -129,6 +136,7 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
         capacity,
         stalls: stalls.into_iter().map(traces::stall_from_wire).collect(),
         traces: traces.into_iter().map(|trace| Arc::new(traces::from_wire(trace))).collect(),
+        closed_seconds,
         pipeline,
     })
 }

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use prost::Message;
 use tiertop_agent::feed::convert::{ConvertError, from_wire, to_wire};
 use tiertop_agent::feed::{Detail, wire};
-use tiertop_core::snapshot::{DiagnosisState, FiguresFrom, KeptFor, SNAPSHOT_VERSION, Severity, Snapshot, TierState};
+use tiertop_core::snapshot::{
+    DiagnosisState, ExporterState, FiguresFrom, KeptFor, SNAPSHOT_VERSION, Severity, Snapshot, TierState,
+};
 use tiertop_core::tier::TierKind;
 
 use crate::fixture::{self, Extent, SMALL};
@@ -54,6 +56,8 @@ fn every_named_value_survives() {
     let trace = snapshot.traces[0].as_ref().clone();
     snapshot.traces = fixture::KEPT_FOR.map(|kept| Arc::new(with(&trace, |t| t.kept_for = kept))).to_vec();
     assert_eq!(over_the_wire(&snapshot, Detail::Full), snapshot);
+    let exporter = snapshot.pipeline.exporters[0].clone();
+    snapshot.pipeline.exporters = fixture::EXPORTER_STATES.map(|state| with(&exporter, |e| e.state = state)).to_vec();
     for state in fixture::DIAGNOSIS_STATES {
         snapshot.diagnosis.state = state;
         assert_eq!(over_the_wire(&snapshot, Detail::Full), snapshot);
@@ -67,7 +71,7 @@ fn with<T: Clone>(value: &T, change: impl FnOnce(&mut T)) -> T {
 }
 
 #[test]
-fn an_overview_leaves_traces_and_three_lists_of_tiers_out_and_nothing_else() {
+fn an_overview_leaves_traces_closed_seconds_and_three_lists_of_tiers_out_and_nothing_else() {
     let full = fixture::snapshot(2, SMALL);
     let mut overview = full.clone();
     for tier in &mut overview.tiers {
@@ -76,6 +80,7 @@ fn an_overview_leaves_traces_and_three_lists_of_tiers_out_and_nothing_else() {
         tier.distribution.clear();
     }
     overview.traces.clear();
+    overview.closed_seconds.clear();
     assert_ne!(overview, full);
     assert_eq!(over_the_wire(&full, Detail::Overview), overview);
 }
@@ -93,6 +98,7 @@ fn a_newer_version_is_refused_in_words() {
 fn what_has_no_name_here_is_left_out_and_counted() {
     let mut snapshot = fixture::snapshot(4, SMALL);
     snapshot.pipeline.evictions.clear();
+    snapshot.closed_seconds[0].tiers[0].id = "mesh/new".to_owned();
     snapshot.tiers[1].id = "mesh/new".to_owned();
     snapshot.edges[0].from = "mesh/new".to_owned();
     snapshot.edges[3].to = "mesh/new".to_owned();
@@ -100,16 +106,20 @@ fn what_has_no_name_here_is_left_out_and_counted() {
     let mut message = to_wire(&snapshot, Detail::Full);
     message.tiers[1].kind = UNKNOWN;
     message.signals[0].kind = UNKNOWN;
+    message.closed_seconds[0].tiers[0].kind = UNKNOWN;
+    message.closed_seconds[0].tiers[1].signals[0].kind = UNKNOWN;
 
     let read = from_wire(message).unwrap();
     assert_eq!(read.tiers.len(), snapshot.tiers.len() - 1);
     assert!(read.tiers.iter().all(|tier| tier.id != "mesh/new"));
     assert_eq!(read.edges.len(), snapshot.edges.len() - 2);
     assert_eq!(read.signals.len(), snapshot.signals.len() - 2);
+    assert_eq!(read.closed_seconds[0].tiers.len(), snapshot.closed_seconds[0].tiers.len() - 1);
+    assert_eq!(read.closed_seconds[0].tiers[0].signals.len(), 1);
     assert_eq!(read.warnings, snapshot.warnings);
     let left_out: Vec<(&str, u64)> =
         read.pipeline.evictions.iter().map(|reason| (reason.reason.split(' ').next().unwrap(), reason.count)).collect();
-    assert_eq!(left_out, [("tiers", 1), ("edges", 2), ("signals", 2)]);
+    assert_eq!(left_out, [("tiers", 1), ("edges", 2), ("signals", 3)]);
 }
 
 #[test]
@@ -146,6 +156,7 @@ fn an_unknown_state_is_read_as_a_warning_and_not_as_fine() {
     message.warnings[0].phase = UNKNOWN;
     message.diagnosis.as_mut().unwrap().state = UNKNOWN;
     message.traces[0].kept_for = UNKNOWN;
+    message.pipeline.as_mut().unwrap().exporters[0].state = UNKNOWN;
     let read = from_wire(message).unwrap();
     assert_eq!(read.tiers[0].state, TierState::Warning);
     assert_eq!(read.tiers[0].figures_from, FiguresFrom::OwnSpans);
@@ -153,6 +164,7 @@ fn an_unknown_state_is_read_as_a_warning_and_not_as_fine() {
     assert_eq!(read.warnings[0].phase, None);
     assert_eq!(read.diagnosis.state, DiagnosisState::Unexplained);
     assert_eq!(read.traces[0].kept_for, KeptFor::Sample);
+    assert_eq!(read.pipeline.exporters[0].state, ExporterState::Starting);
 }
 
 #[test]

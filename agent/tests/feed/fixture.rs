@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use tiertop_core::phase::Phase;
 use tiertop_core::snapshot::{
-    BucketView, CapacityView, ChargeView, CheckView, DiagnosisState, DiagnosisView, EdgeView, FiguresFrom,
-    HeadroomView, IncidentView, Inferable, InstanceView, KeptFor, OperationView, PipelineView, ReasonCount,
-    SNAPSHOT_VERSION, ScalabilityView, Severity, SignalKind, SignalView, Snapshot, SourceView, StallView,
-    TREND_SECONDS, TierState, TierView, TraceSpanView, TraceView, TrendView, WallView, WarningView, Window,
+    BucketView, CapacityView, ChargeView, CheckView, ClosedSecondView, ClosedSignalView, ClosedTierView,
+    DiagnosisState, DiagnosisView, EdgeView, ExporterState, ExporterTrouble, ExporterView, FiguresFrom, HeadroomView,
+    IncidentView, Inferable, InstanceView, KeptFor, LatencyView, OperationView, PipelineView, ReasonCount,
+    SNAPSHOT_VERSION, ScalabilityView, SeriesView, Severity, ShippingCost, SignalKind, SignalView, Snapshot,
+    SourceView, SpoolView, StallView, TREND_SECONDS, TierState, TierView, TraceSpanView, TraceView, TrendView,
+    WallView, WarningView, Window,
 };
 use tiertop_core::tier::TierKind;
 use tiertop_core::verdict::{Alternative, TierRef, Verdict};
@@ -47,6 +49,9 @@ pub(crate) const DIAGNOSIS_STATES: [DiagnosisState; 5] = [
     DiagnosisState::Unexplained,
     DiagnosisState::Named,
 ];
+
+pub(crate) const EXPORTER_STATES: [ExporterState; 4] =
+    [ExporterState::Starting, ExporterState::Shipping, ExporterState::Retrying, ExporterState::Blocked];
 
 pub(crate) const KEPT_FOR: [KeptFor; 4] = [KeptFor::Slowest, KeptFor::Failed, KeptFor::Stalled, KeptFor::Sample];
 
@@ -87,8 +92,70 @@ pub(crate) fn snapshot(seed: u64, extent: Extent) -> Snapshot {
         capacity: capacity(d),
         stalls: d.list(2, stall),
         traces: d.list(extent.traces, |d| Arc::new(trace(d, extent))),
+        closed_seconds: d.list(2, |d| closed_second(d, extent)),
         pipeline: pipeline(d, extent),
     }
+}
+
+fn closed_second(d: &mut Dice, extent: Extent) -> ClosedSecondView {
+    ClosedSecondView {
+        unix_s: d.count(),
+        phase: d.maybe(|d| d.one_of(&PHASES)),
+        incidents_open: d.maybe(Dice::count),
+        tiers: d.list(extent.tiers, |d| ClosedTierView {
+            id: d.name("app/checkout"),
+            kind: d.one_of(&TierKind::ALL),
+            member: d.name("checkout"),
+            requests: d.maybe(Dice::count),
+            errors: d.maybe(Dice::count),
+            latency: d.maybe(|d| LatencyView {
+                count: d.count(),
+                sum_ms: d.figure(),
+                min_ms: d.figure(),
+                max_ms: d.figure(),
+                buckets: d.list(extent.buckets, bucket),
+            }),
+            in_flight: d.maybe(Dice::figure),
+            is_bottleneck: d.maybe(Dice::coin),
+            signals: d.list(2, |d| ClosedSignalView {
+                kind: d.one_of(&SIGNALS),
+                part: d.name("orders-pool"),
+                value: d.figure(),
+            }),
+        }),
+    }
+}
+
+fn bucket(d: &mut Dice) -> BucketView {
+    BucketView { lower_ms: d.figure(), upper_ms: d.figure(), count: d.count() }
+}
+
+fn exporter(d: &mut Dice) -> ExporterView {
+    ExporterView {
+        name: d.name("cloudwatch"),
+        target: d.name("eu-central-1"),
+        state: d.one_of(&EXPORTER_STATES),
+        pieces: d.name("datums"),
+        waiting: d.count(),
+        spool: d.maybe(|d| SpoolView { bytes: d.count(), capacity_bytes: d.count() }),
+        series: d.maybe(|d| SeriesView { used: d.count(), ceiling: d.count(), folded_tiers: d.count() }),
+        sent: d.count(),
+        refused: d.count(),
+        dropped: d.list(2, reason),
+        maybe_twice: d.count(),
+        last_success_unix_ms: d.maybe(Dice::count),
+        trouble: d.maybe(|d| ExporterTrouble {
+            what: d.name("the token expired"),
+            remedy: d.name("sign in"),
+            since_unix_ms: d.count(),
+            attempts: d.count(),
+        }),
+        cost: d.maybe(|d| ShippingCost { so_far_usd: d.figure(), month_usd: d.figure() }),
+    }
+}
+
+fn reason(d: &mut Dice) -> ReasonCount {
+    ReasonCount { reason: d.name("too long"), count: d.count() }
 }
 
 fn tier(d: &mut Dice, extent: Extent) -> TierView {
@@ -130,11 +197,7 @@ fn tier(d: &mut Dice, extent: Extent) -> TierView {
             max_ms: d.maybe(Dice::figure),
             time_share: d.figure(),
         }),
-        distribution: d.list(extent.buckets, |d| BucketView {
-            lower_ms: d.figure(),
-            upper_ms: d.figure(),
-            count: d.count(),
-        }),
+        distribution: d.list(extent.buckets, bucket),
         trend: TrendView {
             ends_unix_s: d.count(),
             requests_per_second: d.trend(),
@@ -306,7 +369,6 @@ fn trace(d: &mut Dice, extent: Extent) -> TraceView {
 }
 
 fn pipeline(d: &mut Dice, extent: Extent) -> PipelineView {
-    let reason = |d: &mut Dice| ReasonCount { reason: d.name("too long"), count: d.count() };
     PipelineView {
         started_unix_ms: d.count(),
         listening: d.list(2, |d| d.name("grpc 127.0.0.1:4317")),
@@ -337,6 +399,7 @@ fn pipeline(d: &mut Dice, extent: Extent) -> PipelineView {
             last_seen_s: d.figure(),
             silent: d.coin(),
         }),
+        exporters: d.list(2, exporter),
     }
 }
 

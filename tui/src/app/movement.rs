@@ -41,7 +41,7 @@ impl App {
                 let trace = traces.get(self.looking.trace_place(&traces)).map(|trace| Arc::clone(trace));
                 self.open_trace(trace);
             }
-            Screen::Tier | Screen::Trace => {}
+            Screen::Tier | Screen::Trace | Screen::Pipeline => {}
         }
     }
 
@@ -167,6 +167,10 @@ impl App {
             Screen::Trace => {
                 let spans = self.looking.opened.as_ref().map_or(0, |trace| trace.spans.len());
                 self.looking.span = selection::step(self.looking.span, step, page, spans);
+            }
+            Screen::Pipeline => {
+                let last = crate::screen::pipeline::last_line(shown, self.columns, self.rows);
+                self.pipeline_line = selection::step(self.pipeline_line, step, page / 2, last + 1);
             }
         }
     }

@@ -297,6 +297,7 @@ fn every_key_in_the_table_does_something() {
         Context::Diagnosis,
         Context::Traces,
         Context::Trace,
+        Context::Pipeline,
         Context::Help,
         Context::Waiting,
     ];
@@ -327,6 +328,7 @@ fn starts(context: Context) -> Vec<App> {
         Context::Help => drop(press(&mut top, KeyCode::Char('?'))),
         Context::Diagnosis => drop(press(&mut top, KeyCode::Char('d'))),
         Context::Traces => drop(press(&mut top, KeyCode::Char('t'))),
+        Context::Pipeline => drop(press(&mut top, KeyCode::Char('i'))),
         Context::Trace => {
             press(&mut top, KeyCode::Char('t'));
             press(&mut top, KeyCode::Enter);

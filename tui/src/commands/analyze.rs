@@ -7,7 +7,8 @@ use clap::Args;
 use color_eyre::eyre::Result;
 use tiertop::text;
 use tiertop_agent::analyze::{AnalyzeOptions, analyze};
-use tiertop_core::config::{Config, TierRule};
+use tiertop_agent::configuration::{ConfigurationArgs, mebibytes};
+use tiertop_core::config::TierRule;
 
 use super::{Format, say};
 
@@ -30,17 +31,22 @@ pub(crate) struct AnalyzeArgs {
     /// Says which tier a service or peer is, such as `lb=frontdoor`; may be repeated.
     #[arg(long = "tier", value_name = "KIND=PATTERN", value_parser = TierRule::parse)]
     tiers: Vec<TierRule>,
-    /// Most memory for spans, in MiB; over it some traces are left out, and that is said.
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=16384))]
-    max_memory: u16,
+    /// Most memory for spans, in MiB; over it some traces are left out, and that is said [default: 256].
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..=16384))]
+    max_memory: Option<u16>,
+    #[command(flatten)]
+    configuration: ConfigurationArgs,
 }
 
 pub(crate) fn run(args: AnalyzeArgs) -> Result<ExitCode> {
+    let configuration = args.configuration.read()?;
+    let mut config = configuration.engine();
+    config.tiers.splice(..0, args.tiers);
     let options = AnalyzeOptions {
         files: args.files,
         baseline: args.baseline,
-        config: Config { tiers: args.tiers, ..Config::default() },
-        trace_bytes: usize::from(args.max_memory) << 20,
+        config,
+        trace_bytes: mebibytes(args.max_memory.unwrap_or(configuration.analyze.memory_mib)),
     };
     let report = analyze(&options)?;
     say(&match Format::of(args.json) {

@@ -10,6 +10,7 @@ use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
 use tiertop_agent::agent::{Agent, AgentOptions};
+use tiertop_agent::configuration::ConfigurationArgs;
 use tiertop_demo::Demo;
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, Play, PlayArgs};
@@ -35,6 +36,11 @@ pub(crate) struct DemoArgs {
     json: bool,
     #[command(flatten)]
     screen: ScreenArgs,
+    #[command(flatten)]
+    configuration: ConfigurationArgs,
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    ship: tiertop_agent::ship::args::ShipArgs,
 }
 
 /// Runs one process of the demo.
@@ -49,7 +55,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
     }
     terminal::needed("--headless")?;
     let play = wanted(&args.play)?;
-    let (agent, demo) = start(&args.play, &play).await?;
+    let (agent, demo) = start(&args, &play).await?;
     let outcome = show(&args, &play, &demo, &agent).await;
     let stopped = stop(demo, agent).await;
     let code = outcome?;
@@ -60,18 +66,30 @@ fn wanted(args: &PlayArgs) -> Result<Play> {
     args.play().map_err(|why| eyre!(why))
 }
 
-async fn start(args: &PlayArgs, play: &Play) -> Result<(Agent, Demo)> {
-    let agent = Agent::start(AgentOptions::private())?;
+async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
+    let agent = start_agent(args).await?;
     let program = std::env::current_exe().wrap_err("failed to find this program")?;
     let mut options = play.options(vec![program.into(), "demo-node".into()]);
     options.otlp_endpoint = format!("http://{}", agent.addresses().otlp_grpc);
     let demo = Demo::start(options).await.map_err(|error| {
         eyre!("failed to {error}\nlook whether this machine still has free memory, processes and disk")
     })?;
-    if let Some(address) = args.control {
+    if let Some(address) = args.play.control {
         demo.open_control(address).await.map_err(|error| eyre!("failed to {error}\ntry another --control"))?;
     }
     Ok((agent, demo))
+}
+
+#[cfg(feature = "aws")]
+async fn start_agent(args: &DemoArgs) -> Result<Agent> {
+    let file = args.configuration.read()?;
+    let shipping = tiertop_agent::ship::Shipping::start(args.ship.over(&file)).await?;
+    Ok(Agent::start_shipping(AgentOptions::private().configured(&file), shipping)?)
+}
+
+#[cfg(not(feature = "aws"))]
+async fn start_agent(args: &DemoArgs) -> Result<Agent> {
+    Ok(Agent::start(AgentOptions::private().configured(&args.configuration.read()?))?)
 }
 
 async fn stop(demo: Demo, agent: Agent) -> Result<()> {
@@ -108,7 +126,7 @@ async fn report(args: DemoArgs) -> Result<ExitCode> {
     // From here on a signal ends the demo in good order, also while it starts.
     let mut interrupt = Interrupt::listen().wrap_err("failed to listen for signals")?;
     let (agent, demo) = tokio::select! {
-        started = start(&args.play, &play) => started?,
+        started = start(&args, &play) => started?,
         () = interrupt.heard() => return Ok(ExitCode::SUCCESS),
     };
     eprintln!(

@@ -7,7 +7,6 @@ use clap::Args;
 use color_eyre::eyre::Result;
 use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
-use tiertop_agent::agent::Agent;
 use tiertop_agent::args::AgentArgs;
 
 use super::{Format, ScreenArgs, print, updates_of};
@@ -34,7 +33,7 @@ pub(crate) async fn run(args: WatchArgs) -> Result<ExitCode> {
     if !args.once {
         terminal::needed("--once")?;
     }
-    let agent = Agent::start(args.agent.embedded()?)?;
+    let agent = args.agent.start_embedded().await?;
     if args.once {
         let addresses = agent.addresses();
         eprintln!(

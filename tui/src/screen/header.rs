@@ -103,6 +103,10 @@ fn pieces(app: &App, theme: &Theme) -> Vec<Piece> {
         let refused = refused(pipeline);
         let text = format!("{}refused {}", mark(refused), format::count(refused));
         add(8, true, text, counted(refused));
+        for exporter in pipeline.exporters.iter().filter(|exporter| exporter.trouble.is_some()) {
+            let style = super::pipeline::exporter_style(exporter, theme);
+            add(7, true, format!("! {} not shipping", exporter.name), style);
+        }
         let late = pipeline.spans_late;
         let text = format!("{}late {}", mark(late), format::count(late));
         add(6, true, text, counted(late));

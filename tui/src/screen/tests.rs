@@ -112,6 +112,19 @@ fn one_tier_and_its_panes() {
 }
 
 #[test]
+fn the_pipeline_says_how_exporters_are_and_the_header_that_one_is_not_shipping() {
+    let mut app = app(&[fixture::throttled()]);
+    let overview = picture(&mut app, 120, 40);
+    assert!(overview.lines().next().unwrap().contains("! cloudwatch not shipping"), "{overview}");
+    press(&mut app, &[KeyCode::Char('i')]);
+    picture!("pipeline", app, 80 x 24);
+    picture!("pipeline", app, 120 x 40);
+    app.update(Event::Resize(80, 24));
+    press(&mut app, &[KeyCode::End]);
+    picture!("pipeline_end", app, 80 x 24);
+}
+
+#[test]
 fn a_stall_that_lasts_stands_above_what_nobody_can_explain() {
     let mut app = app(&[fixture::stalled()]);
     picture!("stalled", app, 80 x 24);

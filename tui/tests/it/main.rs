@@ -5,6 +5,7 @@
 mod agent;
 mod agent_process;
 mod analyze;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 /// Only debug builds have the made-up data.

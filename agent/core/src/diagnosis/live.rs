@@ -12,6 +12,7 @@ mod burners;
 mod gate;
 mod incidents;
 mod levels;
+mod told;
 mod traffic;
 mod versions;
 
@@ -22,6 +23,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::compare::{By, Part};
+use super::rules::{self, Holding};
 use super::signs::Scene;
 use super::{EXPLAINED, LEAST_REQUESTS, compare, tiers};
 use crate::engine::naming::{Party, TierName};
@@ -30,12 +32,13 @@ use crate::snapshot::{DiagnosisState, DiagnosisView, LEARNING_SECONDS, Snapshot}
 use crate::time::{UnixNanos, UnixSecond};
 use crate::traces::{Capture, Flow, Key, Requests, Traces};
 use crate::verdict::Verdict;
+use burners::Burning;
 use gate::{Alarm, Gate, Route};
 use incidents::Incidents;
 use levels::{Figure, Levels};
 
-/// Seconds of requests that are kept, and looked back on for what is usual.
-const BASELINE_S: u64 = 330;
+pub use told::Told;
+
 /// The newest seconds, which a slow onset may already have spoilt.
 const LEFT_OUT_S: u64 = 30;
 /// Seconds without an incident that it takes to know what is usual.
@@ -66,6 +69,8 @@ pub struct Live {
     gate: Gate,
     levels: Levels,
     incidents: Incidents,
+    told: Told,
+    holding: Holding,
 }
 
 /// The requests that settled in one second.
@@ -111,7 +116,15 @@ impl Live {
             gate: Gate::default(),
             levels: Levels::default(),
             incidents: Incidents::default(),
+            told: Told::default(),
+            holding: Holding::default(),
         }
+    }
+
+    /// The same by what a user told.
+    #[must_use]
+    pub fn told(self, told: Told) -> Self {
+        Self { levels: Levels::new(&told), told, ..self }
     }
 
     /// Takes in the spans of a batch.
@@ -147,14 +160,16 @@ impl Live {
         self.gate.take(&requests, now);
         let troubled = self.incidents.is_open();
         self.seconds.push_back(Settled { at: now, requests, troubled });
-        while self.seconds.front().is_some_and(|oldest| oldest.at.plus(BASELINE_S) < now) {
+        while self.seconds.front().is_some_and(|oldest| oldest.at.plus(self.told.usual_s + LEFT_OUT_S) < now) {
             self.seconds.pop_front();
         }
         if self.traces.is_over(self.most_shapes) {
             // Too many distinct shapes: begin anew rather than grow. What is usual must be learned again.
             let (traces, shapes) = (self.trace_bytes, self.most_shapes);
             let incidents = std::mem::take(&mut self.incidents);
-            *self = Self { incidents, levels: std::mem::take(&mut self.levels), ..Self::new(traces, shapes) };
+            let (told, holding) = (self.told.clone(), std::mem::take(&mut self.holding));
+            let levels = std::mem::take(&mut self.levels);
+            *self = Self { levels, incidents, told, holding, ..Self::new(traces, shapes) };
         }
         let alarms: Vec<Alarm> =
             [Flow::Front, Flow::Behind].into_iter().filter_map(|flow| self.gate.alarm(flow)).collect();
@@ -162,7 +177,11 @@ impl Live {
             self.learn(now);
         }
         let names = if alarms.is_empty() { BTreeMap::new() } else { names() };
-        let findings: Vec<Finding> = alarms.iter().filter_map(|alarm| self.look(alarm, now, &names)).collect();
+        let findings: Vec<Finding> = alarms
+            .iter()
+            .filter_map(|alarm| self.look(alarm, now, &names))
+            .filter(|finding| self.told.matters(finding))
+            .collect();
         let mut burning = burners::burning(snapshot);
         burning.extend(burners::standing(snapshot));
         if !self.baseline.requests.list.is_empty() {
@@ -171,6 +190,7 @@ impl Live {
             burning.retain(|burning| misses || burning.rule != "cache-hit-rate-falling");
             burning.extend(traffic::burning(snapshot, &self.levels, &times));
         }
+        burning.extend(self.holding.held(&self.told.rules, snapshot).into_iter().map(Burning::of_rule));
         let opened = self.incidents.step(snapshot, &alarms, findings, burning);
         if let Some(onset) = opened {
             let from = UnixSecond(onset / 1000).minus(MARGIN_S);
@@ -265,7 +285,10 @@ impl Live {
         let recent = || self.seconds.iter().filter(|second| second.at.plus(SEEN_S) > now);
         let requests: usize = recent().map(|second| second.requests.list.len()).sum();
         let traces = recent().map(|second| second.requests.traces).sum();
-        let incidents = self.incidents.views();
+        let mut incidents = self.incidents.views();
+        for verdict in incidents.iter_mut().filter_map(|incident| incident.verdict.as_mut()) {
+            rules::reword(verdict, &self.told.rules);
+        }
         let mut view = DiagnosisView { traces, incidents, ..DiagnosisView::default() };
         let open = view.open().next();
         let (state, summary) = match (open, view.verdict()) {

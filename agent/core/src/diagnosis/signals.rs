@@ -1,20 +1,13 @@
 //! What metrics said while a capture lasted: the first, last and greatest level of each signal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::snapshot::{SignalKind, Snapshot};
+use crate::thresholds::Thresholds;
 
-/// A lag under this is nobody's trouble, in seconds.
-const LAG_S: f64 = 1.5;
-/// A queue this short is one at work.
-const WAITING: f64 = 20.0;
-/// Messages this young are taken as they come, in seconds.
-const AGE_S: f64 = 8.0;
-
-/// A processor in use for this share of the time is busy.
-const BUSY: f64 = 0.6;
-/// One in use for less than this keeps nobody waiting.
-const FREE: f64 = 0.35;
+/// A processor in use for less than this share of what is busy keeps nobody waiting.
+const FREE: f64 = 0.6;
 
 /// How a signal went.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,9 +24,15 @@ pub struct Course {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signals {
     courses: BTreeMap<(SignalKind, String), Course>,
+    thresholds: Arc<Thresholds>,
 }
 
 impl Signals {
+    /// Signals that are judged by these thresholds.
+    pub fn judged_by(thresholds: &Arc<Thresholds>) -> Self {
+        Self { courses: BTreeMap::new(), thresholds: Arc::clone(thresholds) }
+    }
+
     /// Takes note of what a snapshot says.
     pub fn note(&mut self, snapshot: &Snapshot) {
         for signal in &snapshot.signals {
@@ -63,7 +62,9 @@ impl Signals {
     /// How many requests waited for a connection, if more than in the baseline.
     pub(super) fn pool_waits(&self, baseline: &Self) -> Option<f64> {
         let usual = baseline.most(SignalKind::PoolPending).unwrap_or_default();
-        self.most(SignalKind::PoolPending).filter(|most| *most >= 1.0 && *most > 2.0 * usual)
+        let waits = |tier: &str, most: f64| most >= self.thresholds.of_id(tier).verdict.pool_pending;
+        let waiting = self.of(SignalKind::PoolPending).filter(|(tier, course)| waits(tier, course.most));
+        waiting.map(|(_, course)| course.most).reduce(f64::max).filter(|most| *most > 2.0 * usual)
     }
 
     /// Whether the processors of a tier are busy now, and were less so, or are free; `None` where it is neither, or
@@ -72,9 +73,10 @@ impl Signals {
         let of =
             |signals: &Self| signals.courses.get(&(SignalKind::CpuRatio, tier.to_owned())).map(|course| course.most);
         let usual = of(baseline).unwrap_or_default();
+        let busy = self.thresholds.of_id(tier).verdict.cpu_busy;
         match of(self)? {
-            now if now >= BUSY && now >= 1.3 * usual => Some(true),
-            now if now < FREE => Some(false),
+            now if now >= busy && now >= 1.3 * usual => Some(true),
+            now if now < FREE * busy => Some(false),
             _ => None,
         }
     }
@@ -82,18 +84,23 @@ impl Signals {
     /// The replica that is furthest behind, and by how many seconds, if it is more than usual.
     pub(super) fn lag(&self, baseline: &Self) -> Option<(&str, f64)> {
         let usual = baseline.most(SignalKind::ReplicaLagSeconds).unwrap_or_default();
-        let found = self.of(SignalKind::ReplicaLagSeconds).max_by(|one, other| one.1.most.total_cmp(&other.1.most))?;
-        (found.1.most > LAG_S && found.1.most > 2.0 * usual).then_some((found.0, found.1.most))
+        let lags = |tier: &str, most: f64| most > self.thresholds.of_id(tier).replica_lag.growing_above_s;
+        let lagging = self.of(SignalKind::ReplicaLagSeconds).filter(|(tier, course)| lags(tier, course.most));
+        let found = lagging.max_by(|one, other| one.1.most.total_cmp(&other.1.most))?;
+        (found.1.most > 2.0 * usual).then_some((found.0, found.1.most))
     }
 
     /// The queue that grows, and how long or how old it became.
     pub(super) fn queue(&self) -> Option<(&str, String)> {
-        let depth = self.of(SignalKind::QueueDepth).find(|(_, course)| {
-            course.last > WAITING && course.last > 2.0 * course.first && course.last >= 0.8 * course.most
+        let bounds = |tier: &str| self.thresholds.of_id(tier).queue;
+        let depth = self.of(SignalKind::QueueDepth).find(|(tier, course)| {
+            course.last > bounds(tier).depth_growing
+                && course.last > 2.0 * course.first
+                && course.last >= 0.8 * course.most
         });
         let age = self
             .of(SignalKind::QueueOldestAgeSeconds)
-            .find(|(_, course)| course.last > AGE_S && course.last > 2.0 * course.first);
+            .find(|(tier, course)| course.last > bounds(tier).age_growing_s && course.last > 2.0 * course.first);
         depth
             .map(|(tier, course)| (tier, format!("{:.0} messages wait, {:.0} at first", course.last, course.first)))
             .or_else(|| age.map(|(tier, course)| (tier, format!("the oldest message waits for {:.0} s", course.last))))

@@ -140,6 +140,8 @@ pub(crate) struct Member {
     pub(crate) role: Role,
     pub(crate) delay: Delay,
     pub(crate) first_second: Option<UnixSecond>,
+    /// The last closed second of it that was handed on; `None` while nobody knows which tier it is.
+    pub(crate) handed_on: Option<UnixSecond>,
     pub(crate) last_seen: UnixNanos,
     /// Spans that carried a sampling weight above one, decaying.
     pub(crate) weighted: f32,
@@ -197,6 +199,7 @@ impl Members {
             role: Role::default(),
             delay: Delay::default(),
             first_second: None,
+            handed_on: None,
             last_seen: now,
             weighted: 0.0,
             lookups: Lookups::default(),

@@ -1,6 +1,7 @@
 //! Scenarios: what processes send, and what the snapshot then says.
 
 mod clients;
+mod closed;
 mod kept;
 mod scenario;
 mod stalls;

@@ -6,6 +6,7 @@
 //! A row's figures cover the last whole seconds that have had time to arrive, judged by how long
 //! after their end its own spans lately came.
 
+mod closed;
 mod edges;
 mod pipeline;
 mod place;
@@ -14,6 +15,7 @@ mod sampling;
 mod signals;
 mod tier;
 
+pub(super) use closed::Closing;
 pub(super) use pipeline::SpanRate;
 pub(super) use rows::{address, peer_name};
 
@@ -35,6 +37,7 @@ impl Engine {
         let tiers: Vec<_> = rows.list.iter().map(|row| self.tier_view(row, &in_flight, &sampled)).collect();
         let signals = self.signal_views(&rows, &placed, &sampled);
         let edges = self.edge_views(&rows);
+        let closed_seconds = self.closed_seconds(&rows, &tiers, &signals);
         let resources = || self.processes.all().map(|(_, process)| &process.resource);
         let environment = distinct(resources().filter_map(|resource| resource.environment.as_deref()));
         let region = distinct(resources().filter_map(|resource| resource.region.as_deref()));
@@ -59,6 +62,7 @@ impl Engine {
             capacity: CapacityView::default(),
             stalls: self.stall_views(),
             traces: self.kept.views(),
+            closed_seconds,
             pipeline: self.pipeline_view(ingest),
         }
     }

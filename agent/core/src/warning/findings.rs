@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::rules::{Rule, Watch};
 use super::usual::{Figure, Usual};
 use crate::snapshot::{Severity, SignalKind, SignalView, Snapshot, TierView};
+use crate::thresholds::Thresholds;
 
 /// What a rule found of one tier or signal.
 #[derive(Debug)]
@@ -20,19 +21,20 @@ pub(super) struct Finding {
 }
 
 /// Judges a rule against all that it speaks of; each finding under a name of its own.
-pub(super) fn find(rule: &Rule, snapshot: &Snapshot, usual: &Usual) -> Vec<(String, Finding)> {
+pub(super) fn find(rule: &Rule, snapshot: &Snapshot, usual: &Usual, thresholds: &Thresholds) -> Vec<(String, Finding)> {
     let tiers = snapshot.tiers.iter().filter(|tier| rule.kinds.contains(&tier.kind));
-    tiers
-        .flat_map(|tier| match rule.watch {
+    let watched = tiers.map(|tier| (tier, (rule.watch)(thresholds.of(tier.kind, &tier.member))));
+    watched
+        .flat_map(|(tier, watch)| match watch {
             Watch::Low { signal, .. } | Watch::Falling { signal, .. } | Watch::HighOrGrowing { signal, .. } => {
                 let signals = snapshot.signals.iter().filter(|view| view.kind == signal && view.tier == tier.id);
                 signals
-                    .filter_map(|signal| judge_signal(rule, tier, signal, usual))
+                    .filter_map(|signal| judge_signal(watch, tier, signal, usual))
                     .map(|(part, finding)| (format!("{} {part}", tier.id), finding))
                     .collect()
             }
             _ => {
-                judge_tier(rule, tier, usual).map(|finding| (tier.id.clone(), finding)).into_iter().collect::<Vec<_>>()
+                judge_tier(watch, tier, usual).map(|finding| (tier.id.clone(), finding)).into_iter().collect::<Vec<_>>()
             }
         })
         .collect()
@@ -41,11 +43,11 @@ pub(super) fn find(rule: &Rule, snapshot: &Snapshot, usual: &Usual) -> Vec<(Stri
 /// Seconds that the figures of a snapshot cover, unless told otherwise.
 const FIGURES_COVER_S: f64 = 10.0;
 
-fn judge_signal(rule: &Rule, tier: &TierView, signal: &SignalView, usual: &Usual) -> Option<(String, Finding)> {
+fn judge_signal(watch: Watch, tier: &TierView, signal: &SignalView, usual: &Usual) -> Option<(String, Finding)> {
     let value = signal.value?;
     let slope = signal.slope_per_second.unwrap_or_default();
     let rate = tier.requests_per_second.unwrap_or_default();
-    let (bad, still_bad, critical, evidence) = match rule.watch {
+    let (bad, still_bad, critical, evidence) = match watch {
         Watch::Low { below, critical, at_least_per_second, .. } => {
             let bad = value < below && slope < 0.005 && rate >= at_least_per_second;
             (bad, value < below * 1.1, value < critical, vec![format!("{} of reads are hits", percent(value))])
@@ -63,7 +65,7 @@ fn judge_signal(rule: &Rule, tier: &TierView, signal: &SignalView, usual: &Usual
             let growing = value > growing_above && slope >= growing_per_second;
             (
                 value > above || growing,
-                value > growing_above,
+                value > growing_above.min(above),
                 value > critical,
                 level_evidence(tier, signal, value, slope),
             )
@@ -98,10 +100,10 @@ fn level_evidence(tier: &TierView, signal: &SignalView, value: f64, slope: f64) 
     lines
 }
 
-fn judge_tier(rule: &Rule, tier: &TierView, usual: &Usual) -> Option<Finding> {
+fn judge_tier(watch: Watch, tier: &TierView, usual: &Usual) -> Option<Finding> {
     let rate = tier.requests_per_second?;
     let in_window = rate * 10.0;
-    match rule.watch {
+    match watch {
         Watch::SlowerThanUsual { times, critical, by_ms, critical_by_ms, at_least } => {
             let (p90, p95) = (tier.p90_ms?, tier.p95_ms?);
             let (usual_p90, usual_p95) = (usual.level(&tier.id, Figure::P90)?, usual.level(&tier.id, Figure::P95)?);

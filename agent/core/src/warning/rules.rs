@@ -2,6 +2,7 @@
 
 use crate::phase::Phase;
 use crate::snapshot::SignalKind;
+use crate::thresholds::{Bounds, Errors, Latency};
 use crate::tier::TierKind;
 
 /// One rule.
@@ -13,8 +14,8 @@ pub struct Rule {
     pub title: &'static str,
     /// The kinds of tier it speaks of.
     pub kinds: &'static [TierKind],
-    /// What it looks at.
-    pub watch: Watch,
+    /// What it looks at, by the bounds of the tier.
+    pub watch: fn(&Bounds) -> Watch,
     /// It opens when it held in so many of the last so many seconds (at most 64).
     pub raise: (u32, u32),
     /// The phase whose wall this is.
@@ -112,9 +113,15 @@ use TierKind::{
     App, Cache, DbPrimary, DbReplica, Edge, External, Lb, Nosql, ObjectStore, Queue, Warehouse, Web, Worker,
 };
 
-const SLOWER: Watch =
-    Watch::SlowerThanUsual { times: 1.6, critical: 4.0, by_ms: 5.0, critical_by_ms: 100.0, at_least: 60.0 };
-const FAILING: Watch = Watch::MoreErrorsThanUsual { by: 0.02, critical: 0.2, at_least: 5.0 };
+fn slower_than_usual(bounds: &Bounds) -> Watch {
+    let Latency { times, critical_times, by_ms, critical_by_ms } = bounds.latency;
+    Watch::SlowerThanUsual { times, critical: critical_times, by_ms, critical_by_ms, at_least: 60.0 }
+}
+
+fn more_errors_than_usual(bounds: &Bounds) -> Watch {
+    let Errors { by, critical } = bounds.errors;
+    Watch::MoreErrorsThanUsual { by, critical, at_least: 5.0 }
+}
 
 /// A rule on latency for some kinds; the next rows differ in phase and remedy only.
 const fn slower(kinds: &'static [TierKind], phase: Option<Phase>, now: &'static str, for_good: &'static str) -> Rule {
@@ -122,7 +129,7 @@ const fn slower(kinds: &'static [TierKind], phase: Option<Phase>, now: &'static 
         name: "latency-above-usual",
         title: "slower than usual",
         kinds,
-        watch: SLOWER,
+        watch: slower_than_usual,
         raise: (8, 12),
         phase,
         now,
@@ -138,7 +145,7 @@ const fn failing(kinds: &'static [TierKind], phase: Option<Phase>, now: &'static
         name: "errors-above-usual",
         title: "more errors than usual",
         kinds,
-        watch: FAILING,
+        watch: more_errors_than_usual,
         raise: (5, 8),
         phase,
         now,
@@ -155,11 +162,11 @@ pub const RULES: &[Rule] = &[
         name: "replica-lag",
         title: "replica lag",
         kinds: &[DbReplica],
-        watch: Watch::HighOrGrowing {
+        watch: |bounds| Watch::HighOrGrowing {
             signal: SignalKind::ReplicaLagSeconds,
-            above: 5.0,
-            critical: 30.0,
-            growing_above: 1.5,
+            above: bounds.replica_lag.above_s,
+            critical: bounds.replica_lag.critical_s,
+            growing_above: bounds.replica_lag.growing_above_s,
             growing_per_second: 0.3,
         },
         raise: (4, 6),
@@ -174,7 +181,12 @@ pub const RULES: &[Rule] = &[
         name: "cache-hit-rate-falling",
         title: "cache hit rate falling",
         kinds: &[Cache, Edge],
-        watch: Watch::Falling { signal: SignalKind::CacheHitRatio, by: 0.15, critical: 0.4, at_least_per_second: 2.0 },
+        watch: |bounds| Watch::Falling {
+            signal: SignalKind::CacheHitRatio,
+            by: bounds.cache.fall,
+            critical: bounds.cache.fall_critical,
+            at_least_per_second: 2.0,
+        },
         raise: (4, 6),
         phase: Some(Phase::DatabaseReads),
         now: "flushed or restarted? warm it up, coalesce misses, watch the db",
@@ -187,7 +199,12 @@ pub const RULES: &[Rule] = &[
         name: "cache-hit-rate-low",
         title: "cache hit rate low",
         kinds: &[Cache, Edge],
-        watch: Watch::Low { signal: SignalKind::CacheHitRatio, below: 0.5, critical: 0.2, at_least_per_second: 5.0 },
+        watch: |bounds| Watch::Low {
+            signal: SignalKind::CacheHitRatio,
+            below: bounds.cache.below,
+            critical: bounds.cache.below_critical,
+            at_least_per_second: 5.0,
+        },
         raise: (25, 30),
         phase: Some(Phase::DatabaseReads),
         now: "TTLs, keys, evictions: what is read is not what is kept",
@@ -200,11 +217,11 @@ pub const RULES: &[Rule] = &[
         name: "queue-backlog",
         title: "queue backlog",
         kinds: &[Queue],
-        watch: Watch::HighOrGrowing {
+        watch: |bounds| Watch::HighOrGrowing {
             signal: SignalKind::QueueOldestAgeSeconds,
-            above: 60.0,
-            critical: 300.0,
-            growing_above: 8.0,
+            above: bounds.queue.age_s,
+            critical: bounds.queue.age_critical_s,
+            growing_above: bounds.queue.age_growing_s,
             growing_per_second: 0.4,
         },
         raise: (5, 8),
@@ -219,11 +236,11 @@ pub const RULES: &[Rule] = &[
         name: "queue-growth",
         title: "queue growing",
         kinds: &[Queue],
-        watch: Watch::HighOrGrowing {
+        watch: |bounds| Watch::HighOrGrowing {
             signal: SignalKind::QueueDepth,
-            above: 1e9,
-            critical: 1e9,
-            growing_above: 20.0,
+            above: bounds.queue.depth,
+            critical: bounds.queue.depth_critical,
+            growing_above: bounds.queue.depth_growing,
             growing_per_second: 0.5,
         },
         raise: (15, 20),
@@ -298,7 +315,7 @@ pub const RULES: &[Rule] = &[
         name: "one-instance-carries-all",
         title: "one instance carries all",
         kinds: &[Lb, Web, App, Worker],
-        watch: Watch::OneInstance { share: 0.95, at_least_per_second: 2.0 },
+        watch: |bounds| Watch::OneInstance { share: bounds.balance.carries_all, at_least_per_second: 2.0 },
         raise: (8, 10),
         phase: Some(Phase::WebTier),
         now: "why do others get nothing? health checks, pinning, lost zone",
@@ -311,7 +328,7 @@ pub const RULES: &[Rule] = &[
         name: "one-zone-carries-all",
         title: "one zone carries all",
         kinds: &[Lb, Web, App, Worker],
-        watch: Watch::OneZone { share: 0.95, at_least_per_second: 2.0 },
+        watch: |bounds| Watch::OneZone { share: bounds.balance.carries_all, at_least_per_second: 2.0 },
         raise: (8, 10),
         phase: Some(Phase::WebTier),
         now: "other zone lost or left out? look at its instances' health",

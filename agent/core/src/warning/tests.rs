@@ -1,7 +1,9 @@
 //! Scenarios: a second at a time, what the snapshot says and which warnings are open.
 
 use super::*;
+use crate::config::TierPattern;
 use crate::snapshot::{EdgeView, InstanceView, SignalKind, SignalView, TierView};
+use crate::thresholds::{Bounds, ReplicaLag};
 use crate::tier::TierKind;
 
 /// A system of plain figures, whose seconds are played one by one.
@@ -107,6 +109,28 @@ fn replica_lag_that_grows_is_seen_before_its_bound() {
     play.signal(SignalKind::ReplicaLagSeconds, "db-replica/x", 2.0, 0.9);
     assert_eq!(play.seconds(4), ["replica-lag db-replica/x"]);
     assert_eq!(play.warning("replica-lag").evidence[0], "lag 2.0 s, growing 0.9 s/s");
+}
+
+#[test]
+fn a_bound_of_the_users_is_the_one_that_counts_and_for_its_tiers_alone() {
+    let patient = Bounds { replica_lag: ReplicaLag { above_s: 60.0, ..ReplicaLag::default() }, ..Bounds::default() };
+    let only = |member: &str| (TierPattern { kind: Some(TierKind::DbReplica), member: member.into() }, patient);
+    for (member, expected) in [("x", None), ("y", Some("replica-lag db-replica/x"))] {
+        let mut play = Play::new();
+        let thresholds = Thresholds { only: vec![only(member)], ..Thresholds::default() };
+        play.warnings = Warnings::new(thresholds.into(), TimeRules::default());
+        play.signal(SignalKind::ReplicaLagSeconds, "db-replica/x", 6.0, 0.0);
+        assert_eq!(play.seconds(6).first().map(String::as_str), expected, "{member}");
+    }
+}
+
+#[test]
+fn a_bound_under_the_one_for_growing_still_holds_its_warning_open() {
+    let mut play = Play::new();
+    let strict = Bounds { replica_lag: ReplicaLag { above_s: 0.5, ..ReplicaLag::default() }, ..Bounds::default() };
+    play.warnings = Warnings::new(Thresholds { all: strict, only: Vec::new() }.into(), TimeRules::default());
+    play.signal(SignalKind::ReplicaLagSeconds, "db-replica/x", 0.7, 0.0);
+    assert_eq!(play.seconds(60), ["replica-lag db-replica/x"]);
 }
 
 #[test]

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::snapshot::{LEARNING_SECONDS, SignalKind, Snapshot};
 
-/// Seconds of values that are kept.
-const KEPT_S: usize = 300;
 /// The newest seconds, which a slow onset may already have spoilt.
 const LEFT_OUT_S: usize = 30;
 /// Seconds it takes, besides those, to know what is usual.
@@ -21,12 +19,19 @@ pub(super) enum Figure {
 }
 
 /// Values of the last minutes, by tier and figure.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Usual {
+    /// Seconds of values that are kept.
+    kept_s: usize,
     values: BTreeMap<(String, Figure), VecDeque<f64>>,
 }
 
 impl Usual {
+    /// Of the last so many seconds.
+    pub(super) fn of_last(kept_s: u64) -> Self {
+        Self { kept_s: kept_s as usize, values: BTreeMap::new() }
+    }
+
     /// Takes note of a snapshot; nothing of tiers with an open warning, so that what was usual before stays.
     pub(super) fn observe(&mut self, snapshot: &Snapshot, troubled: &BTreeSet<&str>) {
         let of_tiers = snapshot.tiers.iter().filter(|tier| !troubled.contains(tier.id.as_str())).flat_map(|tier| {
@@ -42,7 +47,7 @@ impl Usual {
             if let Some(value) = value {
                 let values = self.values.entry((tier, figure)).or_default();
                 values.push_back(value);
-                if values.len() > KEPT_S {
+                if values.len() > self.kept_s {
                     values.pop_front();
                 }
             }

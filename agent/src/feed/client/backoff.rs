@@ -35,7 +35,7 @@ pub(super) fn delay(failures: u32, retry: Retry, jitter: f64) -> Duration {
 }
 
 /// A number from 0 to 1, another one each time.
-pub(super) fn jitter() -> f64 {
+pub(crate) fn jitter() -> f64 {
     // The keys of a new `RandomState` are random enough to keep screens out of step.
     RandomState::new().hash_one(()) as f64 / u64::MAX as f64
 }

@@ -1,7 +1,7 @@
 //! The named values: one list each, checked by the compiler from both sides.
 
 use tiertop_core::phase::Phase;
-use tiertop_core::snapshot::{DiagnosisState, FiguresFrom, KeptFor, Severity, SignalKind, TierState};
+use tiertop_core::snapshot::{DiagnosisState, ExporterState, FiguresFrom, KeptFor, Severity, SignalKind, TierState};
 use tiertop_core::tier::TierKind;
 
 use crate::feed::wire;
@@ -31,6 +31,8 @@ both_ways!(
     tier_kind_from_wire,
     [Edge, Lb, Web, App, Cache, DbPrimary, DbReplica, Nosql, ObjectStore, Queue, Worker, Warehouse, External,]
 );
+
+both_ways!(ExporterState, exporter_state_to_wire, exporter_state_from_wire, [Starting, Shipping, Retrying, Blocked]);
 
 both_ways!(TierState, tier_state_to_wire, tier_state_from_wire, [Fine, Warning, Critical]);
 

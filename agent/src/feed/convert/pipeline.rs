@@ -2,6 +2,7 @@
 
 use tiertop_core::snapshot::{PipelineView, ReasonCount, SourceView};
 
+use super::exporter;
 use crate::feed::wire;
 
 pub(super) fn to_wire(view: &PipelineView) -> wire::Pipeline {
@@ -26,6 +27,7 @@ pub(super) fn to_wire(view: &PipelineView) -> wire::Pipeline {
         queue_capacity_bytes,
         engine_bytes,
         sources,
+        exporters,
     } = view;
     wire::Pipeline {
         started_unix_ms: *started_unix_ms,
@@ -48,6 +50,7 @@ pub(super) fn to_wire(view: &PipelineView) -> wire::Pipeline {
         queue_capacity_bytes: *queue_capacity_bytes,
         engine_bytes: *engine_bytes,
         sources: sources.iter().map(source_to_wire).collect(),
+        exporters: exporters.iter().map(exporter::to_wire).collect(),
     }
 }
 
@@ -73,6 +76,7 @@ pub(super) fn from_wire(view: wire::Pipeline) -> PipelineView {
         queue_capacity_bytes,
         engine_bytes,
         sources,
+        exporters,
     } = view;
     PipelineView {
         started_unix_ms,
@@ -95,15 +99,16 @@ pub(super) fn from_wire(view: wire::Pipeline) -> PipelineView {
         queue_capacity_bytes,
         engine_bytes,
         sources: sources.into_iter().map(source_from_wire).collect(),
+        exporters: exporters.into_iter().map(exporter::from_wire).collect(),
     }
 }
 
-fn reason_to_wire(view: &ReasonCount) -> wire::ReasonCount {
+pub(super) fn reason_to_wire(view: &ReasonCount) -> wire::ReasonCount {
     let ReasonCount { reason, count } = view;
     wire::ReasonCount { reason: reason.clone(), count: *count }
 }
 
-fn reason_from_wire(view: wire::ReasonCount) -> ReasonCount {
+pub(super) fn reason_from_wire(view: wire::ReasonCount) -> ReasonCount {
     let wire::ReasonCount { reason, count } = view;
     ReasonCount { reason, count }
 }

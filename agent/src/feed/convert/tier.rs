@@ -187,12 +187,12 @@ fn operation_from_wire(view: wire::Operation) -> OperationView {
     OperationView { name, requests_per_second, error_ratio, p50_ms, p95_ms, p99_ms, max_ms, time_share }
 }
 
-fn bucket_to_wire(view: &BucketView) -> wire::Bucket {
+pub(super) fn bucket_to_wire(view: &BucketView) -> wire::Bucket {
     let BucketView { lower_ms, upper_ms, count } = view;
     wire::Bucket { lower_ms: *lower_ms, upper_ms: *upper_ms, count: *count }
 }
 
-fn bucket_from_wire(view: wire::Bucket) -> BucketView {
+pub(super) fn bucket_from_wire(view: wire::Bucket) -> BucketView {
     let wire::Bucket { lower_ms, upper_ms, count } = view;
     BucketView { lower_ms, upper_ms, count }
 }

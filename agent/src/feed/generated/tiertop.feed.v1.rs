@@ -60,6 +60,86 @@ pub struct Snapshot {
     /// Requests that were kept, slowest first. Left out of an overview.
     #[prost(message, repeated, tag = "14")]
     pub traces: ::prost::alloc::vec::Vec<Trace>,
+    /// The seconds that closed since the snapshot before, oldest first. Left out of an overview.
+    #[prost(message, repeated, tag = "15")]
+    pub closed_seconds: ::prost::alloc::vec::Vec<ClosedSecond>,
+}
+/// A second that takes nothing more.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClosedSecond {
+    /// The second, Unix time.
+    #[prost(uint64, tag = "1")]
+    pub unix_s: u64,
+    /// As it stood.
+    #[prost(enumeration = "Phase", tag = "2")]
+    pub phase: i32,
+    /// As they stood.
+    #[prost(uint64, optional, tag = "3")]
+    pub incidents_open: ::core::option::Option<u64>,
+    /// Those of which anything is known for it, in request order.
+    #[prost(message, repeated, tag = "4")]
+    pub tiers: ::prost::alloc::vec::Vec<ClosedTier>,
+}
+/// One tier in a closed second.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClosedTier {
+    /// Kind and member, such as "app/checkout".
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(enumeration = "TierKind", tag = "2")]
+    pub kind: i32,
+    /// A service, or a peer such as "orders@db1:5432".
+    #[prost(string, tag = "3")]
+    pub member: ::prost::alloc::string::String,
+    /// Requests that ended in it.
+    #[prost(uint64, optional, tag = "4")]
+    pub requests: ::core::option::Option<u64>,
+    /// Of these, failed ones.
+    #[prost(uint64, optional, tag = "5")]
+    pub errors: ::core::option::Option<u64>,
+    /// How long they took.
+    #[prost(message, optional, tag = "6")]
+    pub latency: ::core::option::Option<Latency>,
+    /// Requests in progress, as they stood.
+    #[prost(double, optional, tag = "7")]
+    pub in_flight: ::core::option::Option<f64>,
+    /// Whether the verdict of an open incident named it.
+    #[prost(bool, optional, tag = "8")]
+    pub is_bottleneck: ::core::option::Option<bool>,
+    /// As they stood, one entry a part.
+    #[prost(message, repeated, tag = "9")]
+    pub signals: ::prost::alloc::vec::Vec<ClosedSignal>,
+}
+/// How long requests took, exactly but for the buckets.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Latency {
+    /// How many there were.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// All of them together, milliseconds.
+    #[prost(double, tag = "2")]
+    pub sum_ms: f64,
+    /// The shortest, milliseconds.
+    #[prost(double, tag = "3")]
+    pub min_ms: f64,
+    /// The longest, milliseconds.
+    #[prost(double, tag = "4")]
+    pub max_ms: f64,
+    /// All of them, ascending, without empty buckets.
+    #[prost(message, repeated, tag = "5")]
+    pub buckets: ::prost::alloc::vec::Vec<Bucket>,
+}
+/// One part's signal as it stood.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClosedSignal {
+    #[prost(enumeration = "SignalKind", tag = "1")]
+    pub kind: i32,
+    /// Which part of the tier; empty for all of it.
+    #[prost(string, tag = "2")]
+    pub part: ::prost::alloc::string::String,
+    /// In the unit that the kind names.
+    #[prost(double, tag = "3")]
+    pub value: f64,
 }
 /// The seconds from `from_unix_s` up to and including `to_unix_s`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -389,6 +469,103 @@ pub struct Pipeline {
     /// Who sends.
     #[prost(message, repeated, tag = "20")]
     pub sources: ::prost::alloc::vec::Vec<Source>,
+    /// The exporters that were asked for.
+    #[prost(message, repeated, tag = "21")]
+    pub exporters: ::prost::alloc::vec::Vec<Exporter>,
+}
+/// One exporter. Counts are since the agent started, in the exporter's own pieces.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Exporter {
+    /// Its name, such as "cloudwatch".
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Where it ships to: a region, an endpoint, or "dry run".
+    #[prost(string, tag = "2")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(enumeration = "ExporterState", tag = "3")]
+    pub state: i32,
+    /// What a piece is: "datums", "documents".
+    #[prost(string, tag = "4")]
+    pub pieces: ::prost::alloc::string::String,
+    /// Pieces that wait to be sent.
+    #[prost(uint64, tag = "5")]
+    pub waiting: u64,
+    /// The spool on disk.
+    #[prost(message, optional, tag = "6")]
+    pub spool: ::core::option::Option<Spool>,
+    /// The series that are paid for.
+    #[prost(message, optional, tag = "7")]
+    pub series: ::core::option::Option<Series>,
+    /// Pieces that the service took.
+    #[prost(uint64, tag = "8")]
+    pub sent: u64,
+    /// Pieces that the service refused for good.
+    #[prost(uint64, tag = "9")]
+    pub refused: u64,
+    /// Pieces given up, by reason; the refused ones are among them.
+    #[prost(message, repeated, tag = "10")]
+    pub dropped: ::prost::alloc::vec::Vec<ReasonCount>,
+    /// Pieces sent again because no answer came.
+    #[prost(uint64, tag = "11")]
+    pub maybe_twice: u64,
+    /// When the service last took anything, milliseconds since the Unix epoch.
+    #[prost(uint64, optional, tag = "12")]
+    pub last_success_unix_ms: ::core::option::Option<u64>,
+    /// What is wrong now.
+    #[prost(message, optional, tag = "13")]
+    pub trouble: ::core::option::Option<ExporterTrouble>,
+    /// What shipping costs, where prices are known.
+    #[prost(message, optional, tag = "14")]
+    pub cost: ::core::option::Option<ShippingCost>,
+}
+/// A bounded spool on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Spool {
+    /// Bytes in it.
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+    /// Bytes that there may be.
+    #[prost(uint64, tag = "2")]
+    pub capacity_bytes: u64,
+}
+/// Series of an exporter of metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Series {
+    /// How many there are.
+    #[prost(uint64, tag = "1")]
+    pub used: u64,
+    /// How many there may be.
+    #[prost(uint64, tag = "2")]
+    pub ceiling: u64,
+    /// Tiers over the ceiling, shipped together as "other".
+    #[prost(uint64, tag = "3")]
+    pub folded_tiers: u64,
+}
+/// Why an exporter does not ship.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExporterTrouble {
+    /// What the last attempt met, in words.
+    #[prost(string, tag = "1")]
+    pub what: ::prost::alloc::string::String,
+    /// What to do about it.
+    #[prost(string, tag = "2")]
+    pub remedy: ::prost::alloc::string::String,
+    /// When it began, milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "3")]
+    pub since_unix_ms: u64,
+    /// Attempts in a row that failed.
+    #[prost(uint64, tag = "4")]
+    pub attempts: u64,
+}
+/// US dollars at list prices.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct ShippingCost {
+    /// Since the agent started.
+    #[prost(double, tag = "1")]
+    pub so_far_usd: f64,
+    /// A month of 730 hours at the present rate.
+    #[prost(double, tag = "2")]
+    pub month_usd: f64,
 }
 /// A reason and how often.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -786,7 +963,7 @@ pub struct Stretch {
 pub enum Detail {
     /// As DETAIL_FULL.
     Unspecified = 0,
-    /// Without operations, instances, distributions and traces.
+    /// Without operations, instances, distributions, traces and closed seconds.
     Overview = 1,
     /// Everything.
     Full = 2,
@@ -1122,6 +1299,46 @@ impl Phase {
             "PHASE_SPIKES" => Some(Self::Spikes),
             "PHASE_WRITES" => Some(Self::Writes),
             "PHASE_REGIONS" => Some(Self::Regions),
+            _ => None,
+        }
+    }
+}
+/// What an exporter is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ExporterState {
+    Unspecified = 0,
+    /// Nothing was sent yet.
+    Starting = 1,
+    /// What was sent last was taken.
+    Shipping = 2,
+    /// The last attempt failed; time alone may mend that.
+    Retrying = 3,
+    /// The last attempt failed, and somebody must change something.
+    Blocked = 4,
+}
+impl ExporterState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EXPORTER_STATE_UNSPECIFIED",
+            Self::Starting => "EXPORTER_STATE_STARTING",
+            Self::Shipping => "EXPORTER_STATE_SHIPPING",
+            Self::Retrying => "EXPORTER_STATE_RETRYING",
+            Self::Blocked => "EXPORTER_STATE_BLOCKED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EXPORTER_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "EXPORTER_STATE_STARTING" => Some(Self::Starting),
+            "EXPORTER_STATE_SHIPPING" => Some(Self::Shipping),
+            "EXPORTER_STATE_RETRYING" => Some(Self::Retrying),
+            "EXPORTER_STATE_BLOCKED" => Some(Self::Blocked),
             _ => None,
         }
     }

@@ -67,7 +67,7 @@ pub(super) struct Burning {
     pub(super) tier: String,
     pub(super) since_ms: u64,
     pub(super) verdict: Verdict,
-    yields_to: &'static [TierKind],
+    pub(super) yields_to: &'static [TierKind],
 }
 
 impl Burning {

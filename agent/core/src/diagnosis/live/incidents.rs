@@ -180,7 +180,9 @@ impl Incidents {
         if key.as_ref().is_some_and(|key| self.yielded.contains(key)) {
             return;
         }
-        if let Some(open) = self.open.iter_mut().find(|open| {
+        // What the user's own rule says is told apart from what another signal says of the same tier.
+        let stands_apart = |open: &Open| burning.is_the_users() && open.burning.is_some();
+        if let Some(open) = self.open.iter_mut().filter(|open| !stands_apart(open)).find(|open| {
             open.view.verdict.as_ref().is_some_and(|known| {
                 known.class == burning.verdict.class
                     || known.tier == burning.verdict.tier

@@ -1,13 +1,16 @@
 //! What signals said in the last minutes, what tiers and instances were asked, and how many there were.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::super::Signals;
-use crate::snapshot::{SignalKind, Snapshot};
+use super::Told;
+use crate::snapshot::{SignalKind, Snapshot, TierView};
+use crate::thresholds::{Effect, Thresholds};
 use crate::time::UnixSecond;
 
-/// Seconds that are kept.
-const KEPT_S: u64 = 360;
+/// Seconds that are kept beyond those that tell what is usual.
+const MORE_S: u64 = 60;
 /// Figures of tiers that are gone, or of too many instances, are not kept.
 const MOST_FIGURES: usize = 4_096;
 
@@ -27,12 +30,31 @@ pub(super) enum Figure {
 }
 
 /// See the module's text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Levels {
+    /// Seconds that are kept.
+    kept_s: u64,
+    thresholds: Arc<Thresholds>,
     of: BTreeMap<(Figure, String), VecDeque<(UnixSecond, f32)>>,
 }
 
+impl Default for Levels {
+    fn default() -> Self {
+        Self::new(&Told::default())
+    }
+}
+
 impl Levels {
+    /// Nothing yet, to be kept and judged by what a user told.
+    pub(super) fn new(told: &Told) -> Self {
+        Self { kept_s: told.usual_s + MORE_S, thresholds: Arc::clone(&told.thresholds), of: BTreeMap::new() }
+    }
+
+    /// What a tier's figures must come to, to matter.
+    pub(super) fn bounds(&self, tier: &TierView) -> Effect {
+        self.thresholds.of(tier.kind, &tier.member).verdict
+    }
+
     /// Takes note of a snapshot.
     pub(super) fn note(&mut self, snapshot: &Snapshot, now: UnixSecond) {
         for signal in &snapshot.signals {
@@ -49,7 +71,7 @@ impl Levels {
         }
         self.put(Figure::Load, "", front_rate(snapshot), now);
         self.of.retain(|_, values| {
-            while values.front().is_some_and(|(second, _)| now.0.saturating_sub(second.0) > KEPT_S) {
+            while values.front().is_some_and(|(second, _)| now.0.saturating_sub(second.0) > self.kept_s) {
                 values.pop_front();
             }
             !values.is_empty()
@@ -67,7 +89,7 @@ impl Levels {
 
     /// How signals went from one second up to another.
     pub(super) fn between(&self, from: UnixSecond, to: UnixSecond) -> Signals {
-        let mut signals = Signals::default();
+        let mut signals = Signals::judged_by(&self.thresholds);
         for ((figure, tier), values) in &self.of {
             let Figure::Signal(kind) = *figure else { continue };
             for (_, value) in values.iter().filter(|(second, _)| (from..=to).contains(second)) {

@@ -1,8 +1,11 @@
 //! Incidents of a made-up shop, second by second.
 
 use super::*;
+use crate::config::TierPattern;
+use crate::diagnosis::rules::{Basis, Bound, Condition, Figure as RuleFigure, Level, UserRule};
 use crate::diagnosis::tests::shop::Shop;
 use crate::snapshot::{IncidentView, InstanceView, Severity, SignalKind, SignalView, StallView, TierView, WarningView};
+use crate::thresholds::{Bounds, Effect, Thresholds};
 use crate::tier::TierKind;
 use crate::verdict::TierRef;
 
@@ -72,6 +75,93 @@ fn a_slow_tier_opens_one_incident_and_its_recovery_ends_it() {
     assert!(well.incidents[0].ended_unix_ms.is_some());
 }
 
+/// A rule on replicas that takes more than so many reads a second for three seconds.
+fn busy_replica(basis: Basis) -> UserRule {
+    UserRule {
+        name: "reports-run".to_owned(),
+        title: "the nightly reports run".to_owned(),
+        tier: TierPattern { kind: Some(TierKind::DbReplica), member: "ord*".to_owned() },
+        basis,
+        phase: None,
+        say: None,
+        now: Some("let them end".to_owned()),
+        for_good: None,
+    }
+}
+
+fn told(rule: UserRule) -> Told {
+    Told { rules: [rule].into(), ..Told::default() }
+}
+
+#[test]
+fn a_rule_of_the_users_is_an_incident_with_its_words_while_it_holds() {
+    let busy = Condition {
+        tier: None,
+        level: Level::Figure(RuleFigure::RequestsPerSecond),
+        name: "requests_per_second".to_owned(),
+        bound: Bound::Above(30.0),
+    };
+    let rule = busy_replica(Basis::When { all: vec![busy], lasting_ms: 3_000 });
+    let mut watched = Watched::new();
+    watched.live = watched.live.told(told(rule));
+    watched.snapshot.tiers[0].requests_per_second = Some(20.0);
+    assert_eq!(watched.pass(&Shop::default(), 60).incidents, []);
+    watched.snapshot.tiers[0].requests_per_second = Some(40.0);
+    let after = watched.pass(&Shop::default(), 5).clone();
+    assert_eq!(named(&after.incidents[0]), ("db-replica/orders", Some("reports-run")));
+    assert_eq!(after.summary, "db-replica/orders: the nightly reports run");
+    let verdict = after.verdict().unwrap();
+    assert_eq!(verdict.evidence, ["requests_per_second 40.0, above 30"]);
+    assert_eq!(verdict.remedy_now.as_deref(), Some("let them end"));
+    watched.snapshot.tiers[0].requests_per_second = Some(20.0);
+    let later = watched.pass(&Shop::default(), 6);
+    assert_eq!(later.open().count(), 0, "{later:#?}");
+}
+
+#[test]
+fn a_rule_of_the_users_leads_over_what_a_signal_says_of_the_same_tier() {
+    let busy = Condition {
+        tier: None,
+        level: Level::Figure(RuleFigure::RequestsPerSecond),
+        name: "requests_per_second".to_owned(),
+        bound: Bound::Above(30.0),
+    };
+    let mut watched = Watched::new();
+    watched.live = watched.live.told(told(busy_replica(Basis::When { all: vec![busy], lasting_ms: 0 })));
+    watched.snapshot.tiers[0].requests_per_second = Some(20.0);
+    watched.pass(&Shop::default(), 120);
+    watched.snapshot.warnings = vec![lag(&watched)];
+    watched.pass(&Shop::default(), 3);
+    watched.snapshot.tiers[0].requests_per_second = Some(40.0);
+    let after = watched.pass(&Shop::default(), 3);
+    let open: Vec<_> = after.open().map(|incident| named(incident).1).collect();
+    assert_eq!(open, [Some("reports-run"), Some("replica-lag")]);
+}
+
+#[test]
+fn a_class_of_the_table_is_told_in_the_users_words() {
+    let mut watched = Watched::new();
+    watched.live = watched.live.told(told(busy_replica(Basis::Replaces("replica-lag".to_owned()))));
+    watched.pass(&Shop::default(), 120);
+    watched.snapshot.warnings = vec![lag(&watched)];
+    let after = watched.pass(&Shop::default(), 2);
+    assert_eq!(named(&after.incidents[0]), ("db-replica/orders", Some("reports-run")));
+    assert_eq!(after.summary, "db-replica/orders: the nightly reports run");
+}
+
+#[test]
+fn what_takes_too_little_longer_for_the_user_is_no_incident() {
+    let bounds = Bounds { verdict: Effect { least_ms: 1_000.0, ..Effect::default() }, ..Bounds::default() };
+    let slow = Shop { payment_ms: 200.0, ..Shop::default() };
+    for (bounds, incidents) in [(bounds, 0), (Bounds::default(), 1)] {
+        let mut watched = Watched::new();
+        let thresholds = Thresholds { all: bounds, only: Vec::new() };
+        watched.live = watched.live.told(Told { thresholds: thresholds.into(), ..Told::default() });
+        watched.pass(&Shop::default(), 120);
+        assert_eq!(watched.pass(&slow, 15).incidents.len(), incidents);
+    }
+}
+
 #[test]
 fn a_second_that_is_slow_is_no_incident() {
     let mut watched = Watched::new();
@@ -103,18 +193,23 @@ fn what_is_slow_in_a_rare_route_alone_is_found() {
     assert_eq!((tier, class), ("db-primary/orders@db1", Some("lock-contention")));
 }
 
-#[test]
-fn a_signal_is_an_incident_though_requests_are_well() {
-    let mut watched = Watched::new();
-    watched.pass(&Shop::default(), 120);
-    watched.snapshot.warnings.push(WarningView {
+/// A warning of lag that is four seconds old.
+fn lag(watched: &Watched) -> WarningView {
+    WarningView {
         rule: "replica-lag".to_owned(),
         tier: "db-replica/orders".to_owned(),
         severity: Severity::Warning,
         evidence: vec!["8.4 s behind".to_owned()],
         since_unix_ms: watched.second * 1_000 - 4_000,
         ..WarningView::default()
-    });
+    }
+}
+
+#[test]
+fn a_signal_is_an_incident_though_requests_are_well() {
+    let mut watched = Watched::new();
+    watched.pass(&Shop::default(), 120);
+    watched.snapshot.warnings.push(lag(&watched));
     let after = watched.pass(&Shop::default(), 2).clone();
     assert_eq!(named(&after.incidents[0]), ("db-replica/orders", Some("replica-lag")));
     assert_eq!(after.incidents[0].verdict.as_ref().unwrap().evidence, ["8.4 s behind"]);

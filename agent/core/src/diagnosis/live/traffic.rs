@@ -10,8 +10,6 @@ use crate::time::UnixSecond;
 
 /// Seconds in which it must show all the time.
 const SHOWN_S: u64 = 8;
-/// So many times the usual requests are a spike.
-const SPIKE: f64 = 2.2;
 /// Requests a second under which times say little.
 const LEAST_RATE: f64 = 2.0;
 /// A replica with less than this share of what it usually takes is lost.
@@ -20,9 +18,7 @@ const LOST: f64 = 0.2;
 const LAG_S: f64 = 1.0;
 /// So many times the usual calls to stores for each request come from misses.
 const FALL_THROUGH: f64 = 1.4;
-/// So many times the usual instances for each request are too many ...
-const FLEET: f64 = 2.5;
-/// ... if there are so many times the usual ones.
+/// So many times the usual instances, by the load of each, are too many only if there are so many times the usual.
 const GROWN: f64 = 1.5;
 /// An instance that takes this share of its tier's requests, and so many times the usual share, carries too much.
 const CARRIES: (f64, f64) = (0.8, 1.4);
@@ -30,8 +26,8 @@ const CARRIES: (f64, f64) = (0.8, 1.4);
 const CARRIES_SHOWN_S: u64 = 15;
 /// Seconds in which a fleet must be too large.
 const FLEET_SHOWN_S: u64 = 30;
-/// Seconds over which memory must rise, and by which share.
-const FILLING: (u64, f64) = (60, 0.25);
+/// Seconds over which memory must rise.
+const FILLING_S: u64 = 60;
 
 /// Who takes the reads that a replica no longer takes.
 const DATABASES: [TierKind; 2] = [TierKind::DbPrimary, TierKind::DbReplica];
@@ -63,7 +59,7 @@ pub(super) fn reads_fall_through(snapshot: &Snapshot, levels: &Levels, times: &T
     // Caches in the memory of instances that are new are empty.
     let has_grown = |tier: &TierView| {
         let usual = watched.usual(Figure::Instances, &tier.id)?;
-        let (_, most) = watched.lately(Figure::Instances, &tier.id, FILLING.0)?;
+        let (_, most) = watched.lately(Figure::Instances, &tier.id, FILLING_S)?;
         Some(matches!(tier.kind, TierKind::Web | TierKind::App) && most >= 1.5 * usual.max(1.0))
     };
     if snapshot.tiers.iter().any(|tier| has_grown(tier).unwrap_or_default()) {
@@ -106,7 +102,8 @@ impl Watched<'_> {
         let tier =
             self.snapshot.tiers.iter().find(|tier| tier.kind == TierKind::App).or(self.snapshot.tiers.first())?;
         let line = format!("{least:.0} requests/s come in, usually {usual:.0}");
-        (least >= SPIKE * usual.max(LEAST_RATE)).then(|| self.fault("traffic-spike", tier, SHOWN_S, line))?
+        (least >= self.levels.bounds(tier).spike_times * usual.max(LEAST_RATE))
+            .then(|| self.fault("traffic-spike", tier, SHOWN_S, line))?
     }
 
     fn lost_replicas(&self) -> impl Iterator<Item = Burning> {
@@ -149,7 +146,8 @@ impl Watched<'_> {
             let (least, _) = self.lately(Figure::Instances, &tier.id, FLEET_SHOWN_S)?;
             let (_, most) = self.lately(Figure::Rate, &tier.id, FLEET_SHOWN_S)?;
             let line = format!("{least:.0} instances, usually {usual:.0}, for {most:.0} requests/s, usually {load:.0}");
-            let is_large = usual >= 1.0 && least >= GROWN * usual && least * load >= FLEET * usual * most;
+            let times = self.levels.bounds(tier).fleet_times;
+            let is_large = usual >= 1.0 && least >= GROWN * usual && least * load >= times * usual * most;
             is_large.then(|| self.fault("over-provisioned", tier, FLEET_SHOWN_S, line))?
         })
     }
@@ -187,10 +185,10 @@ impl Watched<'_> {
     }
 
     fn filling(&self) -> impl Iterator<Item = Burning> {
-        let (seconds, share) = FILLING;
+        let seconds = FILLING_S;
         let kind = Figure::Signal(SignalKind::MemoryBytes);
         self.snapshot.tiers.iter().filter_map(move |tier| {
-            let now = self.times.now;
+            let (now, share) = (self.times.now, self.levels.bounds(tier).memory_rise);
             let quarter = |place: u64| {
                 let from = now.minus(seconds * (4 - place) / 4);
                 self.levels.mean(kind, &tier.id, from, from.plus(seconds / 4 - 1))

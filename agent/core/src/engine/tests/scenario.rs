@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, TimeRules};
 use crate::engine::Engine;
 use crate::id::{SpanId, TraceId};
 use crate::observation::{
@@ -48,6 +48,16 @@ impl System {
     pub(super) fn with_limits(set: impl Fn(&mut Limits)) -> Self {
         let mut config = Config::default();
         set(&mut config.limits);
+        Self::configured(config)
+    }
+
+    pub(super) fn with_time(set: impl Fn(&mut TimeRules)) -> Self {
+        let mut config = Config::default();
+        set(&mut config.time);
+        Self::configured(config)
+    }
+
+    fn configured(config: Config) -> Self {
         let engine = Engine::new(config, UnixNanos::from_seconds(BEGIN_S - 1));
         Self { engine, second: BEGIN_S, next_id: 1 }
     }
@@ -238,11 +248,17 @@ impl System {
         self.engine.handle(&batch, now);
     }
 
-    /// Lets the present second end.
-    pub(super) fn pass_second(&mut self) {
+    /// Lets the present second end; returns the snapshot of its end.
+    pub(super) fn pass_second(&mut self) -> Snapshot {
         let now = self.arrival();
-        self.engine.tick(now, &IngestCounts::default());
         self.second += 1;
+        self.engine.tick(now, &IngestCounts::default())
+    }
+
+    /// The last snapshot: the agent stops.
+    pub(super) fn finish(&mut self) -> Snapshot {
+        let now = self.arrival();
+        self.engine.finish(now, &IngestCounts::default())
     }
 
     /// Lets many seconds pass in which nothing arrives.

@@ -56,6 +56,7 @@ impl Engine {
             queue_capacity_bytes: ingest.queue_capacity_bytes,
             engine_bytes: self.heap_bytes() as u64,
             sources: self.source_views(),
+            exporters: ingest.exporters.clone(),
         }
     }
 

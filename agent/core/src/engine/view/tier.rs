@@ -345,7 +345,7 @@ fn figures(slot: &Slot, covered_s: f64) -> InstanceView {
     }
 }
 
-fn bucket_views(latency: &Distribution) -> Vec<BucketView> {
+pub(super) fn bucket_views(latency: &Distribution) -> Vec<BucketView> {
     let view = |(bucket, count): (crate::distribution::Bucket, u64)| BucketView {
         lower_ms: bucket.lower_seconds() * 1e3,
         upper_ms: bucket.upper_seconds() * 1e3,
