@@ -16,6 +16,7 @@ use tracing::{error, info};
 
 use crate::admin::{self, Admin};
 use crate::configuration::{Configuration, mebibytes};
+use crate::details::TraceOutlet;
 use crate::feed::server::{self as feed, FeedError, FeedOptions};
 use crate::intake::intake;
 use crate::receive::listen::{self, ListenError, Port};
@@ -40,6 +41,8 @@ pub struct AgentOptions {
     pub queue_bytes: u64,
     /// The engine's.
     pub config: Config,
+    /// Where the traces go that `config` says are to be chosen.
+    pub traces: Option<TraceOutlet>,
 }
 
 /// Telemetry that may wait for the engine, unless told otherwise.
@@ -57,6 +60,7 @@ impl AgentOptions {
             limits: Limits::default(),
             queue_bytes: QUEUE_BYTES,
             config: Config::default(),
+            traces: None,
         }
     }
 
@@ -121,8 +125,11 @@ impl Agent {
 
     /// As [`Agent::start`], and ships what the engine closes.
     #[cfg(feature = "aws")]
-    pub fn start_shipping(options: AgentOptions, shipping: Shipping) -> Result<Self, AgentError> {
-        let Shipping { tap, statuses, exporters } = shipping;
+    pub fn start_shipping(mut options: AgentOptions, shipping: Shipping) -> Result<Self, AgentError> {
+        let Shipping { tap, statuses, exporters, traces } = shipping;
+        if let Some((rules, outlet)) = traces {
+            (options.config.choice, options.traces) = (Some(rules), Some(outlet));
+        }
         let views = move || statuses.iter().map(|status| status.borrow().clone()).collect();
         let agent = Self::start_observed(options, move |snapshot| tap.offer(snapshot), views)?;
         Ok(Self { exporters, ..agent })
@@ -151,16 +158,19 @@ impl Agent {
         let (publish, snapshots) = watch::channel(Arc::new(Snapshot::default()));
         let (stop, stopped) = watch::channel(false);
         let (finish, finished) = watch::channel(false);
+        let keeps_bodies = options.traces.is_some();
         let counting = intake.clone();
         let counts = move || IngestCounts { exporters: exporters(), ..counting.counts() };
         let publish = move |snapshot| {
             offer(&snapshot);
             publish.send_replace(snapshot);
         };
-        let engine = engine::start(options.config, outlet, counts, publish, finished).map_err(AgentError::Thread)?;
+        let engine = engine::start(options.config, outlet, (counts, publish), options.traces, finished)
+            .map_err(AgentError::Thread)?;
 
         let mut tasks = JoinSet::new();
         let receiver = Receiver::new(intake.clone(), options.limits);
+        let receiver = if keeps_bodies { receiver.keeping_bodies() } else { receiver };
         tasks.spawn(receiver.clone().serve(grpc, Protocol::Grpc, stopped.clone()));
         tasks.spawn(receiver.serve(http, Protocol::Http, stopped.clone()));
         if let Some(listener) = feed_listener {

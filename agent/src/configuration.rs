@@ -6,7 +6,7 @@
 //!
 //! A section is a struct whose `Default` holds without a file, and its text as [`commented`] prints it; tests
 //! hold the two together. To add one: a module with both, a field of [`Configuration`], and a line in
-//! [`SECTIONS`].
+//! `SECTIONS`.
 
 mod difference;
 mod find;
@@ -109,6 +109,7 @@ impl Configuration {
             capacity: CapacityRules { users_per_request_per_second: self.capacity.users_per_rps },
             thresholds: thresholds::engine(&self.thresholds, &self.tier_thresholds).into(),
             rules: self.rules.iter().map(RuleSection::rule).collect(),
+            choice: None,
         }
     }
 }
@@ -187,6 +188,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_readme_shows_is_right() {
+        let readme = include_str!("../../README.md");
+        let examples: Vec<&str> =
+            readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(examples.len() >= 3, "{examples:#?}");
+        for example in examples {
+            told(example);
+        }
+    }
+
+    #[test]
     fn the_engine_is_told_what_the_file_says() {
         let text = "
             [limits]
@@ -204,6 +216,6 @@ mod tests {
         assert_eq!((config.limits.bytes, config.limits.members), (128 << 20, 300));
         assert_eq!((config.time.window_s, config.time.lateness_s), (5, 10));
         assert_eq!(config.capacity.users_per_request_per_second.to_bits(), 10.0_f64.to_bits());
-        assert!(config.tiers[0].matches("10.0.3.9:5432"));
+        assert!(config.tiers[0].says("10.0.3.9:5432"));
     }
 }

@@ -31,6 +31,8 @@ use tiertop_core::observation::Batch;
 
 use crate::wire::{Fields, Malformed, Value};
 
+pub(crate) use resource::keeps as keeps_of_resources;
+
 /// Which of OTLP's three requests the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signal {
@@ -169,7 +171,12 @@ pub fn protobuf(signal: Signal, body: &[u8], limits: &Limits) -> Result<Decoded,
 
 /// Decodes a request sent as JSON.
 pub fn json(signal: Signal, body: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
-    protobuf(signal, &json::to_protobuf(signal, body)?, limits)
+    protobuf(signal, &json_to_protobuf(signal, body)?, limits)
+}
+
+/// Makes protobuf of a request sent as JSON.
+pub fn json_to_protobuf(signal: Signal, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    Ok(json::to_protobuf(signal, body)?)
 }
 
 /// Decodes a JSON object that holds any of the requests; nothing comes back if it holds none.

@@ -6,7 +6,8 @@
 //!
 //! What is charged, in turn:
 //! 1. while a body arrives: its bytes, compressed ones and inflated ones;
-//! 2. from decoding until the engine has handled the batch: an estimate of the batch's memory.
+//! 2. from decoding until the engine has handled the batch: an estimate of the batch's memory, and the body that
+//!    it was read from, where bodies are kept.
 //!
 //! The queue itself is an unbounded channel: every batch in it holds room, so it cannot be longer
 //! than the room there is.
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tiertop_core::observation::{AttributeValue, Batch, PointValue, SpanShape};
 use tiertop_core::time::UnixNanos;
 
@@ -58,6 +60,8 @@ pub struct Room {
 pub struct Received {
     /// What was observed.
     pub batch: Batch,
+    /// The request that it was read from, as protobuf, if somebody keeps those.
+    pub body: Option<Bytes>,
     /// When it arrived, by this machine's clock.
     pub received_at: UnixNanos,
     /// The room it takes.
@@ -88,12 +92,18 @@ impl Intake {
         Ok(room)
     }
 
-    /// Hands a batch to the engine, its room made to fit what the batch takes in memory. Once this
-    /// returns `Ok`, the batch will be counted; only then may its sender be told so.
-    pub fn deliver(&self, mut room: Room, batch: Batch, received_at: UnixNanos) -> Result<(), Full> {
-        room.resize(batch_bytes(&batch))?;
+    /// Hands a batch to the engine, with the body that it was read from if that is kept; its room is made to fit
+    /// what both take in memory. Once this returns `Ok`, the batch will be counted; only then may its sender be
+    /// told so.
+    pub fn deliver(
+        &self,
+        mut room: Room,
+        (batch, body): (Batch, Option<Bytes>),
+        received_at: UnixNanos,
+    ) -> Result<(), Full> {
+        room.resize(batch_bytes(&batch) + body.as_ref().map_or(0, Bytes::len) as u64)?;
         let gone = |_| Full { retry_after: self.gauge.retry_after() };
-        self.queue.send(Received { batch, received_at, room }).map_err(gone)
+        self.queue.send(Received { batch, body, received_at, room }).map_err(gone)
     }
 
     /// What is refused is counted here.
@@ -253,7 +263,7 @@ mod tests {
         let (intake, outlet) = intake(10_000);
         let room = intake.reserve(9_000).unwrap();
         assert_eq!(intake.reserve(1_001).unwrap_err().retry_after, Duration::from_secs(1));
-        intake.deliver(room, Batch::default(), NOW).unwrap();
+        intake.deliver(room, (Batch::default(), None), NOW).unwrap();
         let charged = batch_bytes(&Batch::default());
         assert_eq!(intake.level(), (charged, 10_000));
         let received = outlet.try_recv().unwrap();
@@ -267,7 +277,7 @@ mod tests {
         let (intake, outlet) = intake(1_000);
         let room = intake.reserve(10).unwrap();
         let batch = Batch { resources: vec![tiertop_core::observation::Resource::default(); 100], ..Batch::default() };
-        assert!(intake.deliver(room, batch, NOW).is_err());
+        assert!(intake.deliver(room, (batch, None), NOW).is_err());
         assert_eq!(intake.level().0, 0);
         assert!(outlet.try_recv().is_none());
     }
@@ -277,7 +287,7 @@ mod tests {
         let (intake, outlet) = intake(10_000);
         drop(outlet);
         let room = intake.reserve(10).unwrap();
-        assert!(intake.deliver(room, Batch::default(), NOW).is_err());
+        assert!(intake.deliver(room, (Batch::default(), None), NOW).is_err());
         assert_eq!(intake.level().0, 0);
     }
 

@@ -14,6 +14,7 @@ pub mod args;
 pub mod capture;
 pub mod configuration;
 pub mod decode;
+pub mod details;
 pub mod feed;
 pub mod headless;
 pub mod intake;

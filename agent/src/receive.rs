@@ -21,6 +21,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -105,6 +106,7 @@ enum Trouble {
 pub struct Receiver {
     intake: Intake,
     limits: Limits,
+    keeps_bodies: bool,
     requests: Arc<Semaphore>,
     connections: Arc<Semaphore>,
 }
@@ -116,9 +118,16 @@ impl Receiver {
         Self {
             intake,
             limits,
+            keeps_bodies: false,
             requests: Arc::new(Semaphore::new(limits.requests)),
             connections: Arc::new(Semaphore::new(limits.connections)),
         }
+    }
+
+    /// The same receiver, which hands over the bodies of traces with what it read from them.
+    #[must_use]
+    pub fn keeping_bodies(self) -> Self {
+        Self { keeps_bodies: true, ..self }
     }
 
     /// Serves one port until `stop` turns true or its sender is gone, then lets what is under way
@@ -183,13 +192,15 @@ impl Receiver {
     }
 
     /// Decodes a body and hands over what it holds. What comes back has been counted.
-    fn take(&self, signal: Signal, format: Format, body: &[u8], room: Room) -> Result<Refused, Trouble> {
-        let limits = &self.limits.decode;
-        let Decoded { batch, refused } = match format {
-            Format::Protobuf => decode::protobuf(signal, body, limits)?,
-            Format::Json => decode::json(signal, body, limits)?,
+    fn take(&self, signal: Signal, format: Format, body: Bytes, room: Room) -> Result<Refused, Trouble> {
+        let body = match format {
+            Format::Protobuf => body,
+            Format::Json => decode::json_to_protobuf(signal, &body)?.into(),
         };
-        self.intake.deliver(room, batch, now())?;
+        let Decoded { batch, refused } = decode::protobuf(signal, &body, &self.limits.decode)?;
+        // A copy, since a slice would hold the whole buffer of its connection.
+        let kept = (self.keeps_bodies && !batch.spans.is_empty()).then(|| Bytes::copy_from_slice(&body));
+        self.intake.deliver(room, (batch, kept), now())?;
         if refused.any() {
             self.intake.counters().refused(&refused);
         }

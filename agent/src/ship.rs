@@ -16,20 +16,24 @@ pub mod failure;
 pub mod metrics;
 pub mod spool;
 pub mod status;
+pub mod xray;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
+use tiertop_core::choice::ChoiceRules;
 use tiertop_core::snapshot::Snapshot;
 use tokio::sync::mpsc;
 use tracing::error;
 
 use crate::configuration::Exporter;
+use crate::details::TraceOutlet;
 use aws::{AwsError, AwsOptions};
 use cloudwatch::CloudwatchOptions;
 use spool::SpoolError;
 use status::StatusReader;
+use xray::XrayOptions;
 
 /// Snapshots that may wait for an exporter whose disk is slow: a minute of them.
 const WAITING_SNAPSHOTS: usize = 60;
@@ -45,6 +49,8 @@ pub struct ShipOptions {
     pub aws: AwsOptions,
     /// How metrics are shipped.
     pub cloudwatch: CloudwatchOptions,
+    /// What of traces.
+    pub xray: XrayOptions,
 }
 
 /// Why shipping does not start.
@@ -71,13 +77,15 @@ pub struct Shipping {
     pub(crate) statuses: Vec<StatusReader>,
     /// Their threads.
     pub(crate) exporters: Exporters,
+    /// Which traces are chosen, and where they go.
+    pub(crate) traces: Option<(ChoiceRules, TraceOutlet)>,
 }
 
 impl Shipping {
     /// Starts the exporters that are asked for.
     pub async fn start(options: ShipOptions) -> Result<Self, ShipError> {
         let mut shipping = Self::default();
-        let ShipOptions { exporters, dry_run, aws, cloudwatch } = options;
+        let ShipOptions { exporters, dry_run, aws, cloudwatch, xray } = options;
         if exporters.is_empty() {
             return Ok(shipping);
         }
@@ -85,11 +93,17 @@ impl Shipping {
             if exporters.contains(&Exporter::Cloudwatch) {
                 cloudwatch::start_dry(cloudwatch, &mut shipping)?;
             }
+            if exporters.contains(&Exporter::Xray) {
+                xray::start_dry(xray, &mut shipping)?;
+            }
             return Ok(shipping);
         }
         let config = Box::pin(aws::load(&aws)).await?;
         if exporters.contains(&Exporter::Cloudwatch) {
             cloudwatch::start(cloudwatch, &config, &mut shipping)?;
+        }
+        if exporters.contains(&Exporter::Xray) {
+            xray::start(xray, &config, &mut shipping)?;
         }
         Ok(shipping)
     }

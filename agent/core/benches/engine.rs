@@ -76,6 +76,7 @@ fn batch(first: u64, now: UnixNanos) -> Batch {
                 links_start: 0,
                 links_len: 0,
                 parent_place: ParentPlace::Unknown,
+                offset: 0,
             });
         }
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::choice::ChoiceRules;
 use crate::diagnosis::rules::UserRule;
+use crate::observation::Resource;
 use crate::thresholds::Thresholds;
 use crate::tier::TierKind;
 
@@ -21,6 +23,8 @@ pub struct Config {
     pub thresholds: Arc<Thresholds>,
     /// The user's own classes of faults.
     pub rules: Arc<[UserRule]>,
+    /// Which traces are handed out whole, if any are.
+    pub choice: Option<ChoiceRules>,
 }
 
 /// What load is worth.
@@ -43,8 +47,22 @@ impl Default for CapacityRules {
 pub struct TierRule {
     /// The kind it is.
     pub kind: TierKind,
-    /// A service name, or a peer as `address` or `address:port`; `*` stands for any run of characters.
-    pub pattern: String,
+    /// Whom it speaks of.
+    pub whom: Whom,
+}
+
+/// Whom a rule speaks of; in patterns `*` stands for any run of characters and `?` for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// A service by its name, or a peer by its name, `address` or `address:port`.
+    Named(String),
+    /// A service of which a process has this attribute on its resource.
+    Sends {
+        /// The attribute, such as `k8s.deployment.name`.
+        attribute: String,
+        /// What its value is like.
+        pattern: String,
+    },
 }
 
 /// Tiers of a kind, with a name.
@@ -140,24 +158,30 @@ impl TierRule {
         if pattern.is_empty() {
             return Err(format!("`{text}` names nothing after the `=`: give a service name or an address"));
         }
-        Ok(Self { kind, pattern: pattern.to_owned() })
+        Ok(Self { kind, whom: Whom::Named(pattern.to_owned()) })
     }
 
-    /// Whether this rule speaks of `name`.
-    pub fn matches(&self, name: &str) -> bool {
-        glob(self.pattern.as_bytes(), name.as_bytes())
+    /// Whether this rule speaks of who has this name.
+    pub fn says(&self, name: &str) -> bool {
+        matches!(&self.whom, Whom::Named(pattern) if glob(pattern.as_bytes(), name.as_bytes()))
+    }
+
+    /// Whether this rule speaks of what sends under this resource.
+    pub fn says_by_attribute(&self, resource: &Resource) -> bool {
+        let Whom::Sends { attribute, pattern } = &self.whom else { return false };
+        resource.text_of(attribute).is_some_and(|value| glob(pattern.as_bytes(), value.as_bytes()))
     }
 }
 
-/// Matches `*` against any run of characters; linear in the text for each star.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+/// Matches `*` against any run of characters and `?` against any byte; linear in the text for each star.
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;
     while t < text.len() {
         if pattern.get(p) == Some(&b'*') {
             star = Some((p, t));
             p += 1;
-        } else if pattern.get(p) == Some(&text[t]) {
+        } else if pattern.get(p).is_some_and(|byte| *byte == text[t] || *byte == b'?') {
             p += 1;
             t += 1;
         } else if let Some((at, taken)) = star {
@@ -174,14 +198,25 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::AttributeValue;
 
     #[test]
     fn a_rule_is_a_kind_and_a_pattern() {
         let rule = TierRule::parse("db-replica=10.0.3.*:5432").unwrap();
-        assert!(rule.matches("10.0.3.77:5432"));
-        assert!(!rule.matches("10.0.3.77:5433"));
-        assert!(TierRule::parse("lb=*gate*way").unwrap().matches("my-gate-and-way"));
-        assert!(TierRule::parse("lb=x").unwrap().matches("x"));
+        assert!(rule.says("10.0.3.77:5432"));
+        assert!(!rule.says("10.0.3.77:5433"));
+        assert!(TierRule::parse("lb=*gate*way").unwrap().says("my-gate-and-way"));
+        assert!(TierRule::parse("lb=x").unwrap().says("x"));
+    }
+
+    #[test]
+    fn a_rule_by_attribute_speaks_of_what_sends_it() {
+        let whom = Whom::Sends { attribute: "k8s.deployment.name".into(), pattern: "front*".into() };
+        let rule = TierRule { kind: TierKind::Lb, whom };
+        let attributes = vec![("k8s.deployment.name".into(), AttributeValue::Text("frontdoor".into()))];
+        assert!(rule.says_by_attribute(&Resource { attributes, ..Resource::default() }));
+        assert!(!rule.says_by_attribute(&Resource { service_name: "frontdoor".into(), ..Resource::default() }));
+        assert!(!rule.says("frontdoor"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! A batch is taken in two passes: first all its spans go into the ring of recent spans, then each is
 //! counted with its family around it. What arrives later is put right by whichever half comes second.
 
+mod choosing;
 mod count;
 mod detail;
 mod edges;
@@ -30,12 +31,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::capacity::Capacity;
+use crate::choice::{ChoiceRules, Chosen};
 use crate::config::Config;
 use crate::diagnosis::live::{Live, Told};
-use crate::observation::Batch;
+use crate::observation::{Batch, DetailRef};
 use crate::snapshot::{IngestCounts, ReasonCount, Snapshot};
 use crate::time::{NANOS_PER_SECOND, UnixNanos, UnixSecond};
 use crate::warning::Warnings;
+use choosing::Choosing;
 use edges::Edges;
 use history::Shed;
 use kept::KeptTraces;
@@ -70,6 +73,7 @@ pub struct Engine {
     warnings: Warnings,
     stalls: Stalls,
     kept: KeptTraces,
+    choosing: Option<Choosing>,
     diagnosis: Live,
     capacity: Capacity,
     spans_accepted: u64,
@@ -93,6 +97,7 @@ impl Engine {
         let diagnosis = Live::new(config.limits.trace_bytes, config.limits.routes).told(Told::of(&config));
         let capacity = Capacity::new(config.capacity);
         let warnings = Warnings::new(Arc::clone(&config.thresholds), config.time);
+        let choosing = config.choice.clone().map(|rules| Choosing::new(rules, now));
         let closed = closed_at(now, config.time.lateness_s);
         Self {
             started: now,
@@ -110,6 +115,7 @@ impl Engine {
             warnings,
             stalls: Stalls::default(),
             kept: KeptTraces::default(),
+            choosing,
             diagnosis,
             capacity,
             spans_accepted: 0,
@@ -155,6 +161,9 @@ impl Engine {
             self.looks.clear();
             self.stalls.forget_indices();
             self.kept.forget_indices();
+            if let Some(choosing) = &mut self.choosing {
+                choosing.forget_indices();
+            }
         }
         let routes: Vec<(u32, ProcessId)> = batch
             .shapes
@@ -171,6 +180,7 @@ impl Engine {
                 (self.routes.resolve(shape, process, &mut tables), process)
             })
             .collect();
+        self.meet_routes(&routes);
         let newest = self.newest_second();
         let places: Vec<(Place, bool)> = batch
             .spans
@@ -189,6 +199,10 @@ impl Engine {
                 if !late && span.end.second() <= newest {
                     self.stalls.note(span, (route, &plan), process, &self.members);
                     self.kept.note(span, place, (route, failed));
+                }
+                if let Some(choosing) = &mut self.choosing {
+                    self.ring.set_detail(place, DetailRef::new(batch.body, span.offset));
+                    choosing.note(span, place, (route, failed));
                 }
                 (place, had_children)
             })
@@ -232,15 +246,32 @@ impl Engine {
         let mut diagnosis = std::mem::replace(&mut self.diagnosis, Live::new(0, 0));
         diagnosis.judge(&mut snapshot, self.traces_settled(), || self.tier_names());
         self.diagnosis = diagnosis;
+        self.choose_traces(&snapshot.diagnosis);
         self.capacity.judge(&mut snapshot);
         self.complete_closed_seconds(&mut snapshot);
         snapshot
+    }
+
+    /// The traces that were chosen since this was last asked; to be asked after each tick.
+    pub fn take_chosen(&mut self) -> Chosen {
+        self.choosing.as_mut().map(Choosing::take).unwrap_or_default()
+    }
+
+    /// Changes which traces are chosen, if any are.
+    pub fn set_choice(&mut self, rules: ChoiceRules) {
+        if let Some(mut choosing) = self.choosing.take() {
+            choosing.set_rules(rules, |process, route| self.request_of(process, route));
+            self.choosing = Some(choosing);
+        }
     }
 
     /// The last snapshot: closes every second, since nothing more will come.
     pub fn finish(&mut self, now: UnixNanos, ingest: &IngestCounts) -> Snapshot {
         self.advance(now);
         self.closed = self.closed.max(self.newest_second());
+        if let Some(choosing) = &mut self.choosing {
+            choosing.expect_no_more();
+        }
         self.tick(now, ingest)
     }
 
@@ -286,6 +317,7 @@ impl Engine {
             + self.diagnosis.heap_bytes()
             + self.stalls.heap_bytes()
             + self.kept.heap_bytes()
+            + self.choosing.as_ref().map_or(0, Choosing::heap_bytes)
             + self.closing.heap_bytes()
     }
 

@@ -9,6 +9,7 @@
 
 pub mod capacity;
 pub mod catalogue;
+pub mod choice;
 pub mod classify;
 pub mod config;
 pub mod diagnosis;

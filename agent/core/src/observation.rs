@@ -7,6 +7,8 @@
 //! Receivers fold old and new attribute names into these fields, new names first, and reduce what
 //! has no bound (URLs, statements) before it gets here: see [`crate::text`].
 
+use std::borrow::Cow;
+
 use crate::id::{SpanId, TraceId};
 use crate::time::UnixNanos;
 
@@ -29,6 +31,8 @@ pub struct Batch {
     pub points_unused: u64,
     /// Log records, which are only counted.
     pub log_records: u64,
+    /// Where the request's body is kept, if it is: its number, from 1.
+    pub body: u64,
 }
 
 impl Batch {
@@ -65,6 +69,30 @@ pub struct Resource {
     /// `server.address`, `redis.server.address`, `mysql.instance.endpoint`, `rabbitmq.queue.name` and
     /// whatever else the collector's receivers put on the resource to say which server they watch.
     pub attributes: Vec<(Box<str>, AttributeValue)>,
+}
+
+impl Resource {
+    /// An attribute as text, if it is kept.
+    pub fn text_of(&self, attribute: &str) -> Option<Cow<'_, str>> {
+        let own = match attribute {
+            "service.name" => Some(&self.service_name).filter(|name| !name.is_empty()),
+            "service.namespace" => self.service_namespace.as_ref(),
+            "service.instance.id" => self.instance.as_ref(),
+            "service.version" => self.version.as_ref(),
+            "deployment.environment.name" => self.environment.as_ref(),
+            "cloud.availability_zone" => self.zone.as_ref(),
+            "cloud.region" => self.region.as_ref(),
+            "telemetry.sdk.language" => self.sdk_language.as_ref(),
+            _ => None,
+        };
+        let other = || self.attributes.iter().find(|(key, _)| **key == *attribute).map(|(_, value)| value);
+        own.map(|text| Cow::Borrowed(&**text)).or_else(|| match other()? {
+            AttributeValue::Text(text) => Some(Cow::Borrowed(&**text)),
+            AttributeValue::Integer(number) => Some(number.to_string().into()),
+            AttributeValue::Number(number) => Some(number.to_string().into()),
+            AttributeValue::Flag(flag) => Some(flag.to_string().into()),
+        })
+    }
 }
 
 /// A span's kind, with OTLP's numbers.
@@ -198,6 +226,28 @@ pub struct SpanShape {
     pub health_check: bool,
 }
 
+/// Where all that was sent of a span can be found, while it is kept: a body and a place in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DetailRef(u64);
+
+impl DetailRef {
+    /// Nothing is kept.
+    pub const NONE: Self = Self(0);
+    /// Bits of the place: a body has less than 1 GiB.
+    const OFFSET_BITS: u32 = 30;
+
+    /// The span that lies so many bytes into a body; bodies are numbered from 1.
+    pub fn new(body: u64, offset: u32) -> Self {
+        if body == 0 { Self::NONE } else { Self(body << Self::OFFSET_BITS | u64::from(offset)) }
+    }
+
+    /// The body's number and the place in it; `None` if nothing is kept.
+    pub fn place(self) -> Option<(u64, usize)> {
+        let offset = self.0 & ((1 << Self::OFFSET_BITS) - 1);
+        (self.0 != 0).then_some((self.0 >> Self::OFFSET_BITS, offset as usize))
+    }
+}
+
 /// One ended span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
@@ -224,6 +274,8 @@ pub struct Span {
     pub links_len: u16,
     /// Where its parent lives.
     pub parent_place: ParentPlace,
+    /// Where it lies in the request's body: how many bytes come before its field.
+    pub offset: u32,
 }
 
 /// A link from a span to another, as a consumer's to its producer.

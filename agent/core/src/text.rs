@@ -5,9 +5,11 @@
 //! the text alone: the same text always gives the same answer, and no answer is longer than its
 //! bound.
 
+mod literals;
 mod path;
 mod statement;
 
+pub use literals::statement_without_literals;
 pub use path::{PATH_SEGMENTS, path_template, path_template_into};
 pub use statement::{STATEMENT_BYTES_READ, StatementSummary, statement_summary};
 

@@ -1,7 +1,8 @@
 //! The engine's thread: takes batches as they come, and ticks once a second.
 //!
 //! The tick falls where the last second has just settled, so that a figure is shown as early as its
-//! telemetry allows: see [`tiertop_core::engine::Engine::next_tick`].
+//! telemetry allows: see [`tiertop_core::engine::Engine::next_tick`]. If traces are chosen to be handed on, the
+//! bodies that they came in are kept here, and what was chosen at a tick is looked up in them at once.
 
 use std::sync::Arc;
 use std::thread;
@@ -13,7 +14,8 @@ use tiertop_core::snapshot::{IngestCounts, Snapshot};
 use tiertop_core::time::UnixNanos;
 use tokio::sync::watch;
 
-use crate::intake::Outlet;
+use crate::details::{Details, TraceOutlet};
+use crate::intake::{Outlet, Received};
 
 /// The longest wait before looking whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -23,32 +25,52 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) fn start(
     config: Config,
     outlet: Outlet,
-    counts: impl Fn() -> IngestCounts + Send + 'static,
-    publish: impl Fn(Arc<Snapshot>) + Send + 'static,
+    (counts, publish): (impl Fn() -> IngestCounts + Send + 'static, impl Fn(Arc<Snapshot>) + Send + 'static),
+    mut traces: Option<TraceOutlet>,
     finish: watch::Receiver<bool>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let mut engine = Engine::new(config, now());
-        let tick = |engine: &mut Engine| {
-            publish(Arc::new(engine.tick(now(), &counts())));
+        let mut details = Details::new(traces.as_ref().map_or(0, TraceOutlet::detail_bytes));
+        let mut hand_on = |engine: &mut Engine, details: &Details| {
+            if let Some(traces) = &mut traces {
+                traces.hand_on(engine.take_chosen(), details);
+                if let Some(rules) = traces.new_rules() {
+                    engine.set_choice(rules);
+                }
+            }
         };
-        tick(&mut engine);
+        let mut tick = |engine: &mut Engine, details: &Details| {
+            publish(Arc::new(engine.tick(now(), &counts())));
+            hand_on(engine, details);
+        };
+        tick(&mut engine, &details);
         let mut next = engine.next_tick(now());
         while !*finish.borrow() && finish.has_changed().is_ok() {
             let until_tick = Duration::from_nanos(next.nanos_since(now()));
             if let Some(received) = outlet.recv_timeout(until_tick.min(PATIENCE)) {
-                engine.handle(&received.batch, received.received_at);
+                handle(&mut engine, &mut details, received);
             }
             if now() >= next {
-                tick(&mut engine);
+                tick(&mut engine, &details);
                 next = engine.next_tick(now());
             }
         }
         while let Some(received) = outlet.recv_timeout(Duration::ZERO) {
-            engine.handle(&received.batch, received.received_at);
+            handle(&mut engine, &mut details, received);
         }
         publish(Arc::new(engine.finish(now(), &counts())));
+        hand_on(&mut engine, &details);
     })
+}
+
+fn handle(engine: &mut Engine, details: &mut Details, received: Received) {
+    let Received { mut batch, body, received_at, room } = received;
+    if let Some(body) = body {
+        batch.body = details.keep(body);
+    }
+    engine.handle(&batch, received_at);
+    drop(room);
 }
 
 /// This machine's clock.

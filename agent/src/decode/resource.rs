@@ -116,6 +116,19 @@ fn says_which_server(key: &[u8]) -> bool {
     NAMES.contains(&key) || FAMILIES.iter().any(|family| key.starts_with(family))
 }
 
+/// Whether an attribute of a resource is kept, so that a rule can speak of it.
+pub(crate) fn keeps(attribute: &str) -> bool {
+    const FIELDS: [&str; 6] = [
+        "service.name",
+        "service.namespace",
+        "service.instance.id",
+        "service.version",
+        "deployment.environment.name",
+        "telemetry.sdk.language",
+    ];
+    FIELDS.contains(&attribute) || says_which_server(attribute.as_bytes())
+}
+
 fn fingerprint(resource: &Resource) -> u64 {
     let Resource {
         fingerprint: _,

@@ -17,7 +17,8 @@ const LEAST_SPAN_BYTES: usize = 37;
 
 /// Decodes an `ExportTraceServiceRequest`.
 pub(super) fn decode(body: &[u8], limits: &Limits) -> Result<Decoded, Malformed> {
-    let mut walk = Walk { decoded: Decoded::default(), shapes: Shapes::default(), limits };
+    let begin = body.as_ptr() as usize;
+    let mut walk = Walk { decoded: Decoded::default(), shapes: Shapes::default(), limits, begin };
     let mut slots = Slots::new();
     let mut request = Fields::new(body);
     while let Some(field) = request.next()? {
@@ -34,6 +35,8 @@ struct Walk<'l> {
     decoded: Decoded,
     shapes: Shapes,
     limits: &'l Limits,
+    /// Where the body begins in memory.
+    begin: usize,
 }
 
 /// The fields of one span that are not attributes.
@@ -76,7 +79,9 @@ impl Walk<'_> {
     ) -> Result<(), Malformed> {
         let mut left = message.len();
         let mut fields = Fields::new(message);
-        while let Some(field) = fields.next()? {
+        loop {
+            let offset = (fields.rest().as_ptr() as usize).wrapping_sub(self.begin) as u32;
+            let Some(field) = fields.next()? else { break };
             if field.number == 2 {
                 let span = field.bytes()?;
                 let spans = &mut self.decoded.batch.spans;
@@ -85,13 +90,18 @@ impl Walk<'_> {
                     spans.reserve(left / span.len().max(LEAST_SPAN_BYTES) + 1);
                 }
                 left = left.saturating_sub(span.len());
-                self.span(scope, span, slots)?;
+                self.span(scope, (span, offset), slots)?;
             }
         }
         Ok(())
     }
 
-    fn span<'a>(&mut self, scope: &Scope<'_>, message: &'a [u8], slots: &mut Slots<'a>) -> Result<(), Malformed> {
+    fn span<'a>(
+        &mut self,
+        scope: &Scope<'_>,
+        (message, offset): (&'a [u8], u32),
+        slots: &mut Slots<'a>,
+    ) -> Result<(), Malformed> {
         slots.clear();
         let links_start = self.decoded.batch.links.len();
         let mut header = Header::default();
@@ -113,7 +123,7 @@ impl Walk<'_> {
             return Ok(());
         }
         match header.check(self.limits) {
-            Ok(span) => self.keep(scope, &header, span, links_start, slots),
+            Ok(span) => self.keep(scope, &header, Span { offset, ..span }, links_start, slots),
             Err(reason) => {
                 self.decoded.batch.links.truncate(links_start);
                 self.decoded.refused.span(reason);
@@ -199,6 +209,7 @@ impl<'a> Header<'a> {
             shape: 0,
             links_start: 0,
             links_len: 0,
+            offset: 0,
             parent_place: match self.flags & 0x300 {
                 0x100 => ParentPlace::Local,
                 0x300 => ParentPlace::Remote,

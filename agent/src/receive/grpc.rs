@@ -76,7 +76,7 @@ async fn export(receiver: &Receiver, signal: Signal, request: Request<Incoming>)
         }
         (true, compression) => body::inflate(compression, message, limits, &mut room)?,
     };
-    receiver.take(signal, Format::Protobuf, &message, room)
+    receiver.take(signal, Format::Protobuf, message, room)
 }
 
 /// How long prefix and message are together, from the first bytes.

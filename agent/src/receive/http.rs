@@ -90,7 +90,7 @@ async fn export(
     let mut room = receiver.intake.reserve(length.unwrap_or(0) as u64)?;
     let body = body::gather(body, limits, &mut room, |_| length).await?;
     let body = body::inflate(compression, body, limits, &mut room)?;
-    receiver.take(signal, format, &body, room)
+    receiver.take(signal, format, body, room)
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {

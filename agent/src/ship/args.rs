@@ -8,6 +8,7 @@ use super::ShipOptions;
 use super::aws::AwsOptions;
 use super::cloudwatch::encode::EncoderOptions;
 use super::cloudwatch::{CloudwatchOptions, default_spool};
+use super::xray::args::XrayArgs;
 use crate::configuration::{Configuration, Exporter, namespace, resolution};
 
 /// What to ship, and how.
@@ -50,6 +51,9 @@ pub struct ShipArgs {
     /// Most disk for them, in MiB, rounded down to a power of two; over it the oldest go [default: 256].
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub spool_size: Option<u32>,
+    /// What of traces.
+    #[command(flatten)]
+    pub xray: XrayArgs,
 }
 
 impl ShipArgs {
@@ -80,6 +84,7 @@ impl ShipArgs {
                 spool: self.spool.clone().or_else(|| cloudwatch.spool.clone()).unwrap_or_else(default_spool),
                 spool_bytes: u64::from(spool_mib) << 20,
             },
+            xray: self.xray.options(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Against MiniStack, a server that speaks CloudWatch: what was shipped is read back with the SDK and
+//! Against `MiniStack`, a server that speaks CloudWatch: what was shipped is read back with the SDK and
 //! compared with what the agent showed of the same seconds.
 //!
 //! The program is the one that `TIERTOP_MINISTACK` names; without it these tests fail.

@@ -353,6 +353,7 @@ mod tests {
             links_start: 0,
             links_len: 0,
             parent_place: ParentPlace::Unknown,
+            offset: 0,
         };
         let sum: u32 = (1..=10_000).map(|trace| whole_weight(&span(trace))).sum();
         assert!((32_300..32_700).contains(&sum), "{sum}");

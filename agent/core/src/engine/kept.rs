@@ -200,22 +200,26 @@ impl KeptTraces {
 impl Engine {
     /// Keeps the trace of a span that stood in a stall. Its family has come.
     pub(super) fn keep_stalled(&mut self, place: Place) {
-        let Some(mut at) = self.ring.get(place).copied() else { return };
-        let mut root = place;
+        let Some(root) = self.top_of(place) else { return };
+        self.kept.candidates.push_front(Candidate { due: self.now, root, why: KeptFor::Stalled });
+    }
+
+    /// The span at the top of those that a span is part of; `None` if it is gone.
+    pub(super) fn top_of(&self, place: Place) -> Option<Place> {
+        let mut at = *self.ring.get(place)?;
+        let mut top = place;
         for _ in 0..family::DEEPEST {
             let Some((place, parent)) = self.ring.parent(&at) else { break };
-            (root, at) = (place, *parent);
+            (top, at) = (place, *parent);
         }
-        self.kept.candidates.push_front(Candidate { due: self.now, root, why: KeptFor::Stalled });
+        Some(top)
     }
 
     /// Makes candidates, and keeps those whose families have come, or are about to be overwritten in the ring.
     pub(super) fn keep_traces(&mut self) {
         let oldest = self.now.minus_nanos(KEPT_FOR_NANOS);
         self.kept.kept.retain(|kept| kept.worth.end >= oldest);
-        let delay_s = self.members.all().filter_map(|(_, member)| member.delay.seconds()).fold(0.0, f64::max);
-        let within_s = delay_s.clamp(*COMES_WITHIN_S.start(), *COMES_WITHIN_S.end());
-        self.kept.close_second(self.now.plus_nanos((within_s * NANOS_PER_SECOND as f64) as u64));
+        self.kept.close_second(self.families_come_by());
         let known = self.known();
         let mut gathered = 0;
         while let Some(&Candidate { due, root, why }) = self.kept.candidates.front()
@@ -226,6 +230,12 @@ impl Engine {
             gathered += usize::from(self.keep_trace(root, why, &known));
         }
         self.draw_again(&known);
+    }
+
+    /// When the families of spans that came up to now have come.
+    pub(super) fn families_come_by(&self) -> UnixNanos {
+        let within_s = self.longest_delay_s().clamp(*COMES_WITHIN_S.start(), *COMES_WITHIN_S.end());
+        self.now.plus_nanos((within_s * NANOS_PER_SECOND as f64) as u64)
     }
 
     /// Draws traces again whose tiers are known by other names by now, as far as their spans are still there.

@@ -5,6 +5,7 @@ use super::edges::Caller;
 use super::members::{Facet, Identity, Member, MemberId};
 use super::roles::{self, Surroundings};
 use crate::classify::{Peer, PeerClass};
+use crate::config::{TierRule, Whom};
 use crate::tier::TierKind;
 
 /// A finding: the kind and how it was told.
@@ -58,10 +59,19 @@ impl Engine {
 
     /// What the user's rules say of a member.
     fn ruled(&self, member: &Member) -> Option<TierKind> {
-        let matches = |name: &str| self.config.tiers.iter().find(|rule| rule.matches(name)).map(|rule| rule.kind);
+        let rules = &self.config.tiers;
+        let matches = |name: &str| rules.iter().find(|rule| rule.says(name)).map(|rule| rule.kind);
         match member.identity() {
             // Messages taken stay the worker's, whatever the service's requests are said to be.
-            Identity::Service(service, Facet::Serves) => matches(&self.processes.get_service(*service).name),
+            Identity::Service(service, Facet::Serves) => {
+                let name = &self.processes.get_service(*service).name;
+                let resources = || self.processes.resources_of(*service);
+                let speaks = |rule: &&TierRule| match &rule.whom {
+                    Whom::Named(_) => rule.says(name),
+                    Whom::Sends { .. } => resources().any(|sent| rule.says_by_attribute(sent)),
+                };
+                rules.iter().find(speaks).map(|rule| rule.kind)
+            }
             Identity::Peer(peer) => matches(&format!("{}:{}", peer.address, peer.port))
                 .or_else(|| matches(&peer.address))
                 .or_else(|| matches(&peer.name)),

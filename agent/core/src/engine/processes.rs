@@ -207,6 +207,11 @@ impl Processes {
         all.filter(|(_, process)| !process.retired)
     }
 
+    /// What the processes of a service send under.
+    pub(crate) fn resources_of(&self, service: ServiceId) -> impl Iterator<Item = &Resource> {
+        self.all().filter(move |(_, process)| process.service == service).map(|(_, process)| &process.resource)
+    }
+
     /// Unties services from members that were retired.
     pub(crate) fn untie(&mut self, is_gone: impl Fn(MemberId) -> bool) {
         for service in &mut self.services {

@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::id::{SpanId, TraceId};
-use crate::observation::{Span, SpanKind};
+use crate::observation::{DetailRef, Span, SpanKind};
 use crate::time::UnixNanos;
 
 /// The place of a span in the order of arrival, cut to 32 bits.
@@ -42,6 +42,8 @@ pub(super) struct RecentSpan {
     older_sibling: Place,
     /// Its parent was not there when it came.
     orphan: bool,
+    /// It was handed out with a trace that was chosen.
+    chosen: bool,
 }
 
 /// How a span was counted.
@@ -76,6 +78,8 @@ impl RecentSpan {
 #[derive(Debug)]
 pub(super) struct Ring {
     spans: Vec<RecentSpan>,
+    /// Beside each span where all of it is kept; empty unless somebody asks for that.
+    details: Vec<DetailRef>,
     capacity: u32,
     /// Spans ever put in, cut to 32 bits; the place of the next.
     next: u32,
@@ -96,6 +100,7 @@ impl Ring {
         let capacity = u32::try_from(capacity.clamp(1, 1 << 30).next_power_of_two()).unwrap_or(1 << 30);
         Self {
             spans: Vec::new(),
+            details: Vec::new(),
             capacity,
             next: 0,
             by_id: HashMap::with_hasher(FixedState::default()),
@@ -131,6 +136,7 @@ impl Ring {
             newest_child: newest_child.unwrap_or(NOWHERE),
             older_sibling: NOWHERE,
             orphan: false,
+            chosen: false,
         };
         if span.parent.is_some() {
             let parent_key = key(span.trace, span.parent);
@@ -200,6 +206,26 @@ impl Ring {
         }
     }
 
+    /// Notes where all of a span is kept.
+    pub(super) fn set_detail(&mut self, place: Place, detail: DetailRef) {
+        let slot = place.0 as usize % self.capacity as usize;
+        if slot >= self.details.len() {
+            self.details.resize(slot + 1, DetailRef::NONE);
+        }
+        self.details[slot] = detail;
+    }
+
+    /// Where all of a span is kept that is still there.
+    pub(super) fn detail(&self, place: Place) -> DetailRef {
+        self.details.get(place.0 as usize % self.capacity as usize).copied().unwrap_or_default()
+    }
+
+    /// Hands a span out with its trace; `false` if that was done before, or it is gone.
+    pub(super) fn choose(&mut self, place: Place) -> bool {
+        let slot = place.0 as usize % self.capacity as usize;
+        self.holds(place) && !std::mem::replace(&mut self.spans[slot].chosen, true)
+    }
+
     /// The span with this id, if it is still there.
     pub(super) fn find(&self, trace: TraceId, span: SpanId) -> Option<(Place, &RecentSpan)> {
         let place = *self.by_id.get(&key(trace, span))?;
@@ -250,6 +276,7 @@ impl Ring {
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         self.spans.capacity() * size_of::<RecentSpan>()
+            + self.details.capacity() * size_of::<DetailRef>()
             + (self.by_id.capacity() + self.waiting.capacity()) * (size_of::<(u64, Place)>() + 1)
     }
 }
@@ -272,6 +299,7 @@ mod tests {
             links_start: 0,
             links_len: 0,
             parent_place: ParentPlace::Unknown,
+            offset: 0,
         }
     }
 

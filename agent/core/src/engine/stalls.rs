@@ -231,6 +231,11 @@ impl Engine {
                 for (place, _) in held.spans.iter().take(EXAMPLES) {
                     self.keep_stalled(*place);
                 }
+                for (place, span) in &held.spans {
+                    if let Some(choosing) = &mut self.choosing {
+                        choosing.note_stalled(span.trace, *place);
+                    }
+                }
                 let found = self.found(*whose, *gap, &held, &known);
                 self.stalls.tell(found);
             }
@@ -240,6 +245,14 @@ impl Engine {
             self.name_stall(stall, &known);
         }
         self.stalls.found = found;
+    }
+
+    /// Where a trace stood, if in a stall.
+    pub(super) fn stood_in(&self, trace: TraceId) -> Option<String> {
+        let stall = self.stalls.found.iter().find(|found| found.traces.contains(&trace))?;
+        let view = &stall.view;
+        let edge = || view.edge.as_ref().map(|(from, to)| format!("{from} -> {to}"));
+        Some(view.tier.clone().or_else(edge).unwrap_or_else(|| "front".to_owned()))
     }
 
     /// What is told of stalls: the one that lasts, then the newest first.

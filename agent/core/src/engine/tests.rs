@@ -1,5 +1,6 @@
 //! Scenarios: what processes send, and what the snapshot then says.
 
+mod choosing;
 mod clients;
 mod closed;
 mod kept;
@@ -7,6 +8,7 @@ mod scenario;
 mod stalls;
 
 use super::*;
+use crate::config::{TierRule, Whom};
 use crate::observation::{AttributeValue, SpanKind, SpanShape};
 use crate::snapshot::{FiguresFrom, SignalKind};
 use crate::tier::TierKind;
@@ -48,6 +50,25 @@ fn a_request_through_every_tier_shows_each_tier_once() {
     assert_eq!(gap("lb/entry", "web/front").map(f64::round), Some(2.0), "the client waits 2 ms longer than the server");
     assert_eq!(gap("app/shop", "db-primary/orders@db1:5432"), None, "a database has no spans of its own");
     assert!(snapshot.edges.iter().any(|edge| edge.from == "queue/jobs" && edge.to == "worker/jobs-worker"));
+}
+
+#[test]
+fn the_first_rule_that_speaks_of_a_service_decides_by_name_or_by_attribute() {
+    let by = |kind, whom| TierRule { kind, whom };
+    let sends = |pattern: &str| Whom::Sends { attribute: "service.instance.id".into(), pattern: pattern.into() };
+    let tiers = vec![
+        by(TierKind::Edge, sends("nobody*")),
+        by(TierKind::External, sends("front-*")),
+        by(TierKind::Edge, Whom::Named("front".into())),
+    ];
+    let mut system = System::configured(Config { tiers, ..Config::default() });
+    for _ in 0..20 {
+        (0..10).for_each(|_| system.read_request(true));
+        system.pass_second();
+    }
+    let snapshot = system.snapshot();
+    assert_eq!(tier(&snapshot, "external/front").kind_reason, "configuration");
+    assert!(ids(&snapshot).contains(&"app/shop"), "{:?}", ids(&snapshot));
 }
 
 #[test]

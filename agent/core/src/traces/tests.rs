@@ -51,6 +51,7 @@ fn traces(told: &[Told]) -> Traces {
             links_start: 0,
             links_len: 0,
             parent_place: ParentPlace::Unknown,
+            offset: 0,
         });
     }
     let mut traces = Traces::new(1 << 20);

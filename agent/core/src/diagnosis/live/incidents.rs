@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::Finding;
 use super::burners::Burning;
 use super::gate::Alarm;
+use super::told::is_the_users;
 use super::versions::Versions;
 use crate::snapshot::{IncidentView, Snapshot};
 use crate::tier::TierKind;
@@ -67,9 +68,10 @@ struct Open {
 }
 
 impl Incidents {
-    /// Whether requests are in an incident.
+    /// Whether something is not as usual. What a rule of the user's says may be so all day.
     pub(super) fn is_open(&self) -> bool {
-        !self.open.is_empty()
+        let says_no_more = |open: &Open| open.flow.is_none() && open.view.verdict.as_ref().is_some_and(is_the_users);
+        self.open.iter().any(|open| !says_no_more(open))
     }
 
     /// Takes in what one second showed. Returns the onset of an incident that opened with it.
@@ -181,7 +183,7 @@ impl Incidents {
             return;
         }
         // What the user's own rule says is told apart from what another signal says of the same tier.
-        let stands_apart = |open: &Open| burning.is_the_users() && open.burning.is_some();
+        let stands_apart = |open: &Open| is_the_users(&burning.verdict) && open.burning.is_some();
         if let Some(open) = self.open.iter_mut().filter(|open| !stands_apart(open)).find(|open| {
             open.view.verdict.as_ref().is_some_and(|known| {
                 known.class == burning.verdict.class

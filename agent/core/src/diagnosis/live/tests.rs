@@ -75,7 +75,7 @@ fn a_slow_tier_opens_one_incident_and_its_recovery_ends_it() {
     assert!(well.incidents[0].ended_unix_ms.is_some());
 }
 
-/// A rule on replicas that takes more than so many reads a second for three seconds.
+/// A rule on replicas.
 fn busy_replica(basis: Basis) -> UserRule {
     UserRule {
         name: "reports-run".to_owned(),
@@ -89,19 +89,24 @@ fn busy_replica(basis: Basis) -> UserRule {
     }
 }
 
+/// More than 30 requests a second for so long.
+fn busy(lasting_ms: u64) -> Basis {
+    let condition = Condition {
+        tier: None,
+        level: Level::Figure(RuleFigure::RequestsPerSecond),
+        name: "requests_per_second".to_owned(),
+        bound: Bound::Above(30.0),
+    };
+    Basis::When { all: vec![condition], lasting_ms }
+}
+
 fn told(rule: UserRule) -> Told {
     Told { rules: [rule].into(), ..Told::default() }
 }
 
 #[test]
 fn a_rule_of_the_users_is_an_incident_with_its_words_while_it_holds() {
-    let busy = Condition {
-        tier: None,
-        level: Level::Figure(RuleFigure::RequestsPerSecond),
-        name: "requests_per_second".to_owned(),
-        bound: Bound::Above(30.0),
-    };
-    let rule = busy_replica(Basis::When { all: vec![busy], lasting_ms: 3_000 });
+    let rule = busy_replica(busy(3_000));
     let mut watched = Watched::new();
     watched.live = watched.live.told(told(rule));
     watched.snapshot.tiers[0].requests_per_second = Some(20.0);
@@ -120,14 +125,8 @@ fn a_rule_of_the_users_is_an_incident_with_its_words_while_it_holds() {
 
 #[test]
 fn a_rule_of_the_users_leads_over_what_a_signal_says_of_the_same_tier() {
-    let busy = Condition {
-        tier: None,
-        level: Level::Figure(RuleFigure::RequestsPerSecond),
-        name: "requests_per_second".to_owned(),
-        bound: Bound::Above(30.0),
-    };
     let mut watched = Watched::new();
-    watched.live = watched.live.told(told(busy_replica(Basis::When { all: vec![busy], lasting_ms: 0 })));
+    watched.live = watched.live.told(told(busy_replica(busy(0))));
     watched.snapshot.tiers[0].requests_per_second = Some(20.0);
     watched.pass(&Shop::default(), 120);
     watched.snapshot.warnings = vec![lag(&watched)];
@@ -136,6 +135,17 @@ fn a_rule_of_the_users_leads_over_what_a_signal_says_of_the_same_tier() {
     let after = watched.pass(&Shop::default(), 3);
     let open: Vec<_> = after.open().map(|incident| named(incident).1).collect();
     assert_eq!(open, [Some("reports-run"), Some("replica-lag")]);
+}
+
+#[test]
+fn what_is_usual_is_learned_while_a_rule_of_the_users_holds() {
+    let mut watched = Watched::new();
+    watched.live = watched.live.told(told(busy_replica(busy(0))));
+    watched.snapshot.tiers[0].requests_per_second = Some(40.0);
+    watched.pass(&Shop::default(), 120);
+    let slow = Shop { payment_ms: 200.0, ..Shop::default() };
+    let open: Vec<_> = watched.pass(&slow, 15).open().map(|incident| named(incident).1).collect();
+    assert_eq!(open, [Some("reports-run"), Some("external-slow")]);
 }
 
 #[test]

@@ -46,13 +46,13 @@ impl Told {
     }
 }
 
-impl Burning {
-    /// Whether a rule of the user's says it: its class is none of the table's.
-    pub(super) fn is_the_users(&self) -> bool {
-        let class = self.verdict.class.as_deref();
-        class.is_some_and(|class| CLASSES.iter().all(|known| known.name != class))
-    }
+/// Whether a rule of the user's says it: its class is none of the table's.
+pub(super) fn is_the_users(verdict: &Verdict) -> bool {
+    let class = verdict.class.as_deref();
+    class.is_some_and(|class| CLASSES.iter().all(|known| known.name != class))
+}
 
+impl Burning {
     /// A rule of the user's that holds. Its author knows better than any of ours.
     pub(super) fn of_rule(held: Held<'_>) -> Self {
         let Held { rule, tier, since_ms, evidence } = held;

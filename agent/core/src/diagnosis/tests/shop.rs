@@ -279,6 +279,7 @@ impl Play<'_> {
             links_start: 0,
             links_len: 0,
             parent_place: ParentPlace::Unknown,
+            offset: 0,
         });
     }
 }

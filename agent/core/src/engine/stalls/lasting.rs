@@ -31,7 +31,7 @@ const BEFORE_S: u64 = 10;
 const JUST_BEFORE_S: u64 = 2;
 
 impl Engine {
-    pub(super) fn lasting_stall(&self) -> Option<StallView> {
+    pub(in crate::engine) fn lasting_stall(&self) -> Option<StallView> {
         let member = self.stalls.front_member?;
         let settled = self.settled(self.members.get(member));
         let gap = self.stalls.front.lasting(settled)?;

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
 
+use crate::choice::{ChoiceRules, Chosen};
 use crate::config::{Config, Limits, TimeRules};
 use crate::engine::Engine;
 use crate::id::{SpanId, TraceId};
@@ -51,13 +52,23 @@ impl System {
         Self::configured(config)
     }
 
+    /// A system of which traces are chosen.
+    pub(super) fn with_choice(rules: ChoiceRules) -> Self {
+        Self::configured(Config { choice: Some(rules), ..Config::default() })
+    }
+
+    /// The traces that were chosen since this was last asked.
+    pub(super) fn chosen(&mut self) -> Chosen {
+        self.engine.take_chosen()
+    }
+
     pub(super) fn with_time(set: impl Fn(&mut TimeRules)) -> Self {
         let mut config = Config::default();
         set(&mut config.time);
         Self::configured(config)
     }
 
-    fn configured(config: Config) -> Self {
+    pub(super) fn configured(config: Config) -> Self {
         let engine = Engine::new(config, UnixNanos::from_seconds(BEGIN_S - 1));
         Self { engine, second: BEGIN_S, next_id: 1 }
     }
@@ -90,6 +101,7 @@ impl System {
             links_start: 0,
             links_len: 0,
             parent_place: ParentPlace::Unknown,
+            offset: id as u32,
         };
         Sent { service: service.to_owned(), shape, span, link: None }
     }
@@ -101,7 +113,7 @@ impl System {
 
     /// Sends spans in one batch.
     pub(super) fn send(&mut self, all: Vec<Sent>) {
-        let mut batch = Batch::default();
+        let mut batch = Batch { body: self.second, ..Batch::default() };
         for sent in all {
             let resource = resource_in(&mut batch, &sent.service);
             let mut shape = sent.shape;
