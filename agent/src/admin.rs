@@ -3,7 +3,7 @@
 //! `/healthz` answers while the process lives. `/readyz` answers 200 when telemetry is listened for
 //! and the engine makes snapshots, else 503 and why. `/metrics` is the Prometheus text format.
 
-mod prometheus;
+pub mod prometheus;
 
 use std::io;
 use std::sync::Arc;

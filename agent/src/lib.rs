@@ -3,9 +3,9 @@
 //! The way of the data: [`receive`] takes OTLP from the network, [`decode`] walks its bytes (with
 //! [`wire`]) into compact batches, [`intake`] is the bounded way from there to the engine, which runs
 //! on a thread of its own ([`agent`]). [`feed`] serves its snapshots to screens, and [`admin`] says
-//! how the agent itself is. `ship`, behind the feature `aws`, sends what is closed to AWS. [`capture`] reads OTLP
-//! from files instead, for [`analyze`]. What is set up, and how, is told by flags ([`args`]) and by a file
-//! ([`configuration`]).
+//! how the agent itself is. `ship`, behind the feature `aws`, sends what is closed to AWS, and
+//! `dashboards` shows it there. [`capture`] reads OTLP from files instead, for [`analyze`]. What is set
+//! up, and how, is told by flags ([`args`]) and by a file ([`configuration`]).
 
 pub mod admin;
 pub mod agent;
@@ -13,11 +13,14 @@ pub mod analyze;
 pub mod args;
 pub mod capture;
 pub mod configuration;
+#[cfg(feature = "aws")]
+pub mod dashboards;
 pub mod decode;
 pub mod details;
 pub mod feed;
 pub mod headless;
 pub mod intake;
+mod jitter;
 pub mod receive;
 #[cfg(feature = "aws")]
 pub mod ship;

@@ -5,13 +5,14 @@
 //! and why stands in its status, which is a part of each snapshot.
 //!
 //! [`metrics`] is the table of what CloudWatch gets. [`aws`] says how AWS is reached, [`failure`] what
-//! a failed call means, [`backoff`] when it is made again, [`spool`] keeps what waits, and [`status`] is how all
-//! of it is told.
+//! a failed call means, [`backoff`] when it is made again, [`spool`] keeps what waits, [`status`] is how all
+//! of it is told, and [`cost`] what it costs.
 
 pub mod args;
 pub mod aws;
 pub mod backoff;
 pub mod cloudwatch;
+pub mod cost;
 pub mod failure;
 pub mod metrics;
 pub mod spool;

@@ -3,7 +3,11 @@
 
 pub(crate) mod analyze;
 pub(crate) mod attach;
+#[cfg(feature = "aws")]
+pub(crate) mod aws;
 pub(crate) mod config;
+#[cfg(feature = "aws")]
+pub(crate) mod dashboards;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 #[cfg(feature = "demo")]
@@ -15,6 +19,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+#[cfg(feature = "aws")]
+use color_eyre::eyre::eyre;
 use color_eyre::eyre::{Result, WrapErr};
 use tiertop::run::ScreenOptions;
 use tiertop::screen::Signs;
@@ -64,6 +70,17 @@ pub(crate) fn print(snapshot: &Snapshot, format: Format) -> Result<()> {
         Format::Json => serde_json::to_string_pretty(snapshot)? + "\n",
     };
     say(&page);
+    Ok(())
+}
+
+/// What would be sent is printed, and a screen leaves no place for it.
+#[cfg(feature = "aws")]
+fn no_lines_on_a_screen(ship: &tiertop_agent::ship::args::ShipArgs, instead: &str) -> Result<()> {
+    if ship.dry_run {
+        return Err(eyre!(
+            "--dry-run prints lines, for which a screen has no place: add {instead}, or use `tiertop agent`"
+        ));
+    }
     Ok(())
 }
 

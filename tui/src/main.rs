@@ -34,6 +34,12 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Prints the configuration file with its defaults, or checks one.
     Config(config::ConfigArgs),
+    /// Says what shipping to AWS costs.
+    #[cfg(feature = "aws")]
+    Aws(commands::aws::AwsArgs),
+    /// Prints dashboards for CloudWatch and Grafana, or puts them into CloudWatch.
+    #[cfg(feature = "aws")]
+    Dashboards(commands::dashboards::DashboardsArgs),
     /// Starts a whole demo system under load, and shows it. Nothing else to install.
     #[cfg(feature = "demo")]
     Demo(commands::demo::DemoArgs),
@@ -62,6 +68,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Some(Command::Agent(arguments)) => tiertop_agent::headless::run(arguments),
         Some(Command::Analyze(arguments)) => analyze::run(arguments),
         Some(Command::Config(arguments)) => config::run(arguments),
+        #[cfg(feature = "aws")]
+        Some(Command::Aws(arguments)) => commands::block_on(commands::aws::run(arguments)),
+        #[cfg(feature = "aws")]
+        Some(Command::Dashboards(arguments)) => commands::block_on(commands::dashboards::run(arguments)),
         #[cfg(feature = "demo")]
         Some(Command::Demo(arguments)) => commands::block_on(commands::demo::run(arguments)),
         #[cfg(feature = "demo")]

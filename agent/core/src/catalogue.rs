@@ -13,6 +13,8 @@ pub enum Meaning {
     ServerDuration,
     /// A histogram of how long a worker took for messages.
     ProcessDuration,
+    /// A histogram of how long calls to others took, as the caller measured them.
+    ClientDuration,
     /// Requests in progress in a service.
     ActiveRequests,
     /// A level that is a signal as it stands, after its unit was normalised.
@@ -71,8 +73,8 @@ const fn only(row: Row, key: &'static str, values: &'static [&'static str]) -> R
 
 use About::{Cache, Host, Queue, Replica, Sender};
 use Meaning::{
-    ActiveRequests, CacheHits, CacheMisses, IdleShare, Level, Pauses, PoolByState, ProcessDuration, Rate,
-    ServerDuration,
+    ActiveRequests, CacheHits, CacheMisses, ClientDuration, IdleShare, Level, Pauses, PoolByState, ProcessDuration,
+    Rate, ServerDuration,
 };
 use SignalKind::{
     CacheHitRatio, CpuRatio, EvictionsPerSecond, MemoryBytes, PoolMax, PoolPending, PoolWaitSeconds, QueueDepth,
@@ -89,6 +91,13 @@ pub const CATALOGUE: &[Row] = &[
     row("rpc.server.duration", ServerDuration, Sender, "ms"),
     row("messaging.process.duration", ProcessDuration, Sender, "s"),
     row("flower.task.runtime.seconds", ProcessDuration, Sender, "s"),
+    // Calls to others, read of services that send no spans.
+    row("http.client.request.duration", ClientDuration, Sender, "s"),
+    row("http.client.duration", ClientDuration, Sender, "ms"),
+    row("rpc.client.call.duration", ClientDuration, Sender, "s"),
+    row("rpc.client.duration", ClientDuration, Sender, "ms"),
+    row("db.client.operation.duration", ClientDuration, Sender, "s"),
+    row("messaging.client.operation.duration", ClientDuration, Sender, "s"),
     row("http.server.active_requests", ActiveRequests, Sender, "1"),
     // Connection pools: semantic conventions, and the older plural name.
     only(row("db.client.connection.count", PoolByState, Sender, "1"), "db.client.connection.state", &["used"]),

@@ -270,7 +270,7 @@ fn verdict(
     let kind = scene.tiers[covered.tier].kind;
     let class = CLASSES
         .iter()
-        .find(|class| class.kinds.contains(&kind) && class.fits(&seen))
+        .find(|class| class.kinds.contains(&kind) && class.fits(|sign| seen.contains(&sign)))
         .filter(|class| class.cause.is_none_or(|cause| tier_of_kind(scene, cause, covered.tier).is_some()));
     let tier = class.and_then(|class| tier_of_kind(scene, class.cause?, covered.tier)).unwrap_or(covered.tier);
     let others = ranked.iter().filter(|other| other.tier != tier);

@@ -14,10 +14,10 @@ use std::time::Duration;
 use tiertop_core::snapshot::Snapshot;
 use tokio::sync::mpsc;
 
-pub(crate) use self::backoff::jitter;
 pub use self::error::ClientError;
 use self::link::Link;
 use super::{Detail, FeedAddress, Token};
+use crate::jitter::jitter;
 
 /// How long an agent may take from the first packet to the start of its stream.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -109,7 +109,7 @@ async fn run(options: &ClientOptions, events: &mpsc::Sender<FeedEvent>) {
             return;
         }
         if let Some(error) = &lost {
-            tokio::time::sleep(backoff::delay(failures, error.retry(), backoff::jitter())).await;
+            tokio::time::sleep(backoff::delay(failures, error.retry(), jitter())).await;
         }
         let (seen, error) = match link::open(options).await {
             Ok(link) => pump(link, options, events).await,

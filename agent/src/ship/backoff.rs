@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::feed::client::jitter;
+use crate::jitter::jitter;
 
 /// Bounds of the waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

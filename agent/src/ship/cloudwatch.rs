@@ -139,7 +139,7 @@ async fn print(options: CloudwatchOptions, mut intake: Intake, status: Status) {
 
 impl Spooled {
     /// As it is spooled: JSON, compressed.
-    fn to_bytes(&self) -> std::io::Result<Vec<u8>> {
+    pub fn to_bytes(&self) -> std::io::Result<Vec<u8>> {
         zstd::encode_all(serde_json::to_vec(self)?.as_slice(), 1)
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_cloudwatch::config::{Credentials, Region};
 use tiertop_agent::ship::backoff::Backoff;
 use tiertop_agent::ship::cloudwatch::encode::EncoderOptions;
@@ -26,6 +27,9 @@ const NOW: u64 = 1_800_000_000;
 /// How long a scenario may take before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long an answer may take here.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Waits of milliseconds, so that long outages pass quickly.
 const PACE: Pace = Pace {
     linger: Duration::from_millis(1),
@@ -40,6 +44,7 @@ async fn config(fake: &Fake) -> SdkConfig {
         .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
         .endpoint_url(fake.url())
         .retry_config(aws_config::retry::RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ANSWER_TIMEOUT).build())
         .load()
         .await
 }
@@ -134,6 +139,18 @@ fn snapshot(unix_s: u64, members: &[&str]) -> Arc<Snapshot> {
 /// Datums a second: requests, errors, latency, bottleneck.
 const EACH: u64 = 4;
 
+/// Latencies in as many buckets as one datum tells apart.
+fn wide_latency() -> LatencyView {
+    let bucket = |number: i32| {
+        let bound = |number: i32| 2_f64.powf(f64::from(number) / 32.0);
+        BucketView { lower_ms: bound(number), upper_ms: bound(number + 1), count: 3 }
+    };
+    let buckets: Vec<BucketView> = (0..148).map(bucket).collect();
+    let middle = |bucket: &BucketView| f64::midpoint(bucket.lower_ms, bucket.upper_ms) * bucket.count as f64;
+    let (sum_ms, max_ms) = (buckets.iter().map(middle).sum(), buckets[147].upper_ms);
+    LatencyView { count: 3 * 148, sum_ms, min_ms: 1.01, max_ms, buckets }
+}
+
 /// A name of 400 letters that is not like any other.
 fn scrambled(seed: u64) -> String {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -212,6 +229,44 @@ async fn a_lost_answer_is_told_since_it_may_count_twice() {
     let view = shipped.until(|view| view.waiting == 0).await;
     let twice = fake.taken().len() as u64 - EACH;
     assert_eq!((view.sent, view.maybe_twice), (EACH, twice), "each that was counted again is told");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_told_too() {
+    let fake = Fake::start(NOW).await;
+    fake.turn(Mood::Silent);
+    let folder = tempfile::tempdir().unwrap();
+    let mut shipped = Shipped::plain(&fake, folder.path()).await;
+    shipped.feed(std::iter::once(NOW), "shop").await;
+    let view = shipped.until(|view| view.maybe_twice > 0).await;
+    assert_eq!(view.trouble.unwrap().what, "no answer in time");
+    fake.turn(Mood::Well);
+    let view = shipped.until(|view| view.waiting == 0).await;
+    assert_eq!((view.sent, view.dropped_in_all()), (EACH, 0));
+}
+
+#[tokio::test]
+async fn requests_as_large_as_they_get_keep_the_limits() {
+    let fake = Fake::start(NOW).await;
+    fake.turn(Mood::Faulty);
+    let folder = tempfile::tempdir().unwrap();
+    let mut shipped = Shipped::plain(&fake, folder.path()).await;
+    let names: Vec<String> = (0..40).map(scrambled).collect();
+    for unix_s in NOW..NOW + 12 {
+        let mut snapshot = snapshot(unix_s, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        for tier in &mut Arc::make_mut(&mut snapshot).closed_seconds[0].tiers {
+            tier.latency = Some(wide_latency());
+        }
+        shipped.tap.offer(&snapshot);
+    }
+    let all = 12 * 40 * EACH;
+    shipped.until(|view| view.waiting == all).await;
+    fake.turn(Mood::Well);
+    let requests_before = fake.requests();
+    let view = shipped.until(|view| view.waiting == 0).await;
+    assert_eq!((view.sent, fake.refusals()), (all, Vec::new()));
+    let requests = fake.requests() - requests_before;
+    assert!((2..12).contains(&requests), "{requests} requests");
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ pub(crate) enum Mood {
     LosingAnswers,
     /// Closed before anything is read.
     Gone,
+    /// Taken, and never answered.
+    Silent,
 }
 
 /// A datum that was taken.
@@ -125,6 +127,14 @@ impl Fake {
         let is_compressed = request.headers().get("content-encoding").is_some_and(|it| it == "gzip");
         let body = request.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
         let body = if is_compressed { inflate(&body) } else { body.to_vec() };
+        let answer = self.judge(&body);
+        if answer.is_ok() && self.mood() == Mood::Silent {
+            std::future::pending::<()>().await;
+        }
+        answer
+    }
+
+    fn judge(&self, body: &[u8]) -> Result<Response<Full<Bytes>>, String> {
         let mut state = self.state.lock().unwrap();
         state.requests += 1;
         let refused = |code, status| Ok::<_, String>(failure(code, status));
@@ -134,9 +144,9 @@ impl Fake {
             Mood::Expired => return refused("ExpiredToken", StatusCode::FORBIDDEN),
             Mood::Denying => return refused("AccessDenied", StatusCode::FORBIDDEN),
             Mood::Gone => return Err("gone".to_owned()),
-            Mood::Well | Mood::LosingAnswers => {}
+            Mood::Well | Mood::LosingAnswers | Mood::Silent => {}
         }
-        match read(&body, state.now) {
+        match read(body, state.now) {
             Ok(taken) if taken.iter().any(|datum| is_hated(datum, state.hated.as_deref())) => {
                 refused("InvalidParameterValue", StatusCode::BAD_REQUEST)
             }

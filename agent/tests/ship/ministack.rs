@@ -3,6 +3,8 @@
 //!
 //! The program is the one that `TIERTOP_MINISTACK` names; without it these tests fail.
 
+mod dashboards;
+
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;

@@ -54,6 +54,8 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
         return report(args).await;
     }
     terminal::needed("--headless")?;
+    #[cfg(feature = "aws")]
+    super::no_lines_on_a_screen(&args.ship, "--headless")?;
     let play = wanted(&args.play)?;
     let (agent, demo) = start(&args, &play).await?;
     let outcome = show(&args, &play, &demo, &agent).await;

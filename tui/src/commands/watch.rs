@@ -32,6 +32,8 @@ pub(crate) struct WatchArgs {
 pub(crate) async fn run(args: WatchArgs) -> Result<ExitCode> {
     if !args.once {
         terminal::needed("--once")?;
+        #[cfg(feature = "aws")]
+        super::no_lines_on_a_screen(&args.agent.ship, "--once")?;
     }
     let agent = args.agent.start_embedded().await?;
     if args.once {

@@ -132,6 +132,14 @@ pub(super) struct Comparison {
     pub(super) failed: (f64, f64),
 }
 
+impl Comparison {
+    /// Whether more requests fail than before, beyond chance.
+    pub(super) fn fails_more(&self) -> bool {
+        let count = |share: f64| share * self.requests.1 as f64;
+        is_more(count(self.failed.1), count(self.failed.0))
+    }
+}
+
 /// What visits are told apart by, besides their tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {

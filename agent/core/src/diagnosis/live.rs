@@ -6,12 +6,16 @@
 //!    the last minutes, less the newest and less all incidents. What is found is judged as in a
 //!    capture.
 //! 4. Incidents open, change and end (`incidents`). While one is open the baseline stands still.
-//! 5. Warnings on what needs not show in any request, such as lag, become incidents too (`burners`).
+//! 5. Services that send no spans are judged by their histograms (`metered`).
+//! 6. What answers nothing any more shows in no request: it is told by what is missing (`silence`).
+//! 7. Warnings on what needs not show in any request, such as lag, become incidents too (`burners`).
 
 mod burners;
 mod gate;
 mod incidents;
 mod levels;
+mod metered;
+mod silence;
 mod told;
 mod traffic;
 mod versions;
@@ -36,6 +40,9 @@ use burners::Burning;
 use gate::{Alarm, Gate, Route};
 use incidents::Incidents;
 use levels::{Figure, Levels};
+use metered::Metered;
+
+pub(crate) use metered::Heard;
 
 pub use told::Told;
 
@@ -53,6 +60,8 @@ const COMPARED_S: u64 = 20;
 const COMPARED_AT_MOST_S: u64 = 90;
 /// Requests of routes in alarm without which nothing is compared.
 const LEAST_COMPARED: usize = 5;
+/// Milliseconds that work behind a queue, for which nobody waits, must take longer to be worth a word.
+const LEAST_BEHIND_MS: f64 = 10.0;
 /// Seconds in which [`LEAST_REQUESTS`] must come for the system to be judged.
 const SEEN_S: u64 = 30;
 /// Around an incident, seconds that are not usual either.
@@ -68,6 +77,7 @@ pub struct Live {
     baseline: Baseline,
     gate: Gate,
     levels: Levels,
+    metered: Metered,
     incidents: Incidents,
     told: Told,
     holding: Holding,
@@ -115,6 +125,7 @@ impl Live {
             baseline: Baseline::default(),
             gate: Gate::default(),
             levels: Levels::default(),
+            metered: Metered::default(),
             incidents: Incidents::default(),
             told: Told::default(),
             holding: Holding::default(),
@@ -132,10 +143,15 @@ impl Live {
         self.traces.take(batch, Capture::Subject);
     }
 
+    /// Takes in what a histogram of durations says.
+    pub(crate) fn hear(&mut self, heard: &Heard) {
+        self.metered.hear(heard);
+    }
+
     /// Estimated bytes of what is kept.
     pub fn heap_bytes(&self) -> usize {
         let kept = self.seconds.iter().map(|second| &second.requests).chain([&self.baseline.requests]);
-        self.traces.heap_bytes() + kept.map(Requests::heap_bytes).sum::<usize>()
+        self.traces.heap_bytes() + self.metered.heap_bytes() + kept.map(Requests::heap_bytes).sum::<usize>()
     }
 
     /// Gives up the older half of the seconds that are kept, down to those that are being compared; returns how many.
@@ -168,27 +184,33 @@ impl Live {
             let (traces, shapes) = (self.trace_bytes, self.most_shapes);
             let incidents = std::mem::take(&mut self.incidents);
             let (told, holding) = (self.told.clone(), std::mem::take(&mut self.holding));
-            let levels = std::mem::take(&mut self.levels);
-            *self = Self { levels, incidents, told, holding, ..Self::new(traces, shapes) };
+            let (levels, metered) = (std::mem::take(&mut self.levels), std::mem::take(&mut self.metered));
+            *self = Self { levels, metered, incidents, told, holding, ..Self::new(traces, shapes) };
         }
         let alarms: Vec<Alarm> =
             [Flow::Front, Flow::Behind].into_iter().filter_map(|flow| self.gate.alarm(flow)).collect();
         if alarms.is_empty() && !troubled && self.baseline.made.plus(RELEARNED_S) <= now {
             self.learn(now);
         }
-        let names = if alarms.is_empty() { BTreeMap::new() } else { names() };
+        let has_news = self.metered.has_news();
+        let names = if alarms.is_empty() && !has_news { BTreeMap::new() } else { names() };
+        if has_news {
+            self.metered.judge(snapshot, &names, &self.levels, troubled);
+        }
         let findings: Vec<Finding> = alarms
             .iter()
             .filter_map(|alarm| self.look(alarm, now, &names))
             .filter(|finding| self.told.matters(finding))
             .collect();
-        let mut burning = burners::burning(snapshot);
+        let mut burning = burners::burning(snapshot, &self.levels);
         burning.extend(burners::standing(snapshot));
+        burning.extend(self.metered.burning());
         if !self.baseline.requests.list.is_empty() {
             let times = traffic::Times { usual: &self.baseline.seconds, now };
             let misses = traffic::reads_fall_through(snapshot, &self.levels, &times);
             burning.retain(|burning| misses || burning.rule != "cache-hit-rate-falling");
             burning.extend(traffic::burning(snapshot, &self.levels, &times));
+            burning.extend(silence::standing(snapshot, &self.levels, &times));
         }
         burning.extend(self.holding.held(&self.told.rules, snapshot).into_iter().map(Burning::of_rule));
         let opened = self.incidents.step(snapshot, &alarms, findings, burning);
@@ -257,8 +279,8 @@ impl Live {
         let (from, to) = self.baseline.reach();
         let signals =
             (&self.levels.between(from, to.min(since.minus(1))), &self.levels.between(since, now.plus(SEEN_S)));
-        let load = |from, to| self.levels.mean(Figure::Load, "", from, to);
-        let usual_load = self.levels.median(Figure::Load, "", &self.baseline.seconds);
+        let load = |from, to| self.levels.mean(Figure::Rate, self.levels.front(), from, to);
+        let usual_load = self.levels.median(Figure::Rate, self.levels.front(), &self.baseline.seconds);
         let scene = Scene {
             traces: &self.traces,
             tiers: &tier_names,
@@ -269,6 +291,9 @@ impl Live {
             signals,
             load: usual_load.zip(load(since.max(now.minus(COMPARED_S)), now)),
         };
+        if alarm.flow == Flow::Behind && comparison.excess_ms < LEAST_BEHIND_MS && !comparison.fails_more() {
+            return None;
+        }
         let (verdicts, attributed) = super::judge(&scene);
         Some(Finding {
             flow: alarm.flow,
@@ -296,6 +321,9 @@ impl Live {
                 (DiagnosisState::Unexplained, incident.unexplained.clone())
             }
             (Some(_), Some(verdict)) => (DiagnosisState::Named, format!("{}: {}", verdict.tier.id, verdict.title)),
+            _ if requests < LEAST_REQUESTS && self.metered.is_told() => {
+                (DiagnosisState::Healthy, "healthy: no verdict; from metrics alone".to_owned())
+            }
             _ if requests < LEAST_REQUESTS => (
                 DiagnosisState::TooFew,
                 format!("too few traces: {requests} in {SEEN_S} s, {LEAST_REQUESTS} are needed"),

@@ -4,8 +4,6 @@
 //! in `diagnosis/tests.rs`, which fails when the row is taken away. The names are those of the faults
 //! that the demo plays.
 
-use std::collections::BTreeSet;
-
 use crate::phase::Phase;
 use crate::tier::TierKind;
 use TierKind::{
@@ -86,8 +84,8 @@ pub struct Class {
 
 impl Class {
     /// Whether all is seen that must be, and nothing that must not.
-    pub(super) fn fits(&self, seen: &BTreeSet<Sign>) -> bool {
-        self.signs.iter().all(|sign| seen.contains(sign)) && !self.unless.iter().any(|sign| seen.contains(sign))
+    pub(super) fn fits(&self, is_seen: impl Fn(Sign) -> bool) -> bool {
+        self.signs.iter().all(|sign| is_seen(*sign)) && !self.unless.iter().any(|sign| is_seen(*sign))
     }
 }
 

@@ -9,16 +9,16 @@ use hashbrown::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use super::Engine;
-use super::members::{Facet, Reported};
+use super::members::Facet;
 use super::processes::ProcessId;
 use super::signals::{SignalKey, Subject};
 use crate::catalogue::{self, CATALOGUE, Meaning, Row};
 use crate::observation::{AttributeValue, Metric, MetricKind, Point, PointValue, Temporality};
-use crate::slots::Slot;
 use crate::snapshot::SignalKind;
 use crate::time::UnixNanos;
 
 mod buckets;
+mod durations;
 
 use buckets::Buckets;
 
@@ -267,41 +267,9 @@ impl Engine {
                     self.stalls.paused(process, point.time.min(self.now), longest * factor);
                 }
             }
-            Meaning::ServerDuration => self.take_duration(key, metric, point, factor, Facet::Serves),
-            Meaning::ProcessDuration => self.take_duration(key, metric, point, factor, Facet::Processes),
-        }
-    }
-
-    /// A service's own histogram of how long its requests took.
-    fn take_duration(&mut self, key: SeriesKey, metric: &Metric, point: &Point, factor: f64, facet: Facet) {
-        let (limit, began) = (self.config.limits.series, self.started);
-        let Some(growth) = self.metrics.growth(key, metric.kind, point, limit, began) else { return };
-        // A service may send the old and the new metric for the same requests: the first listed counts.
-        let family = |row: usize| CATALOGUE[row].name.split('.').next();
-        let known = &mut self.processes.get_mut(key.process).duration_rows;
-        if known.iter().any(|row| *row < key.row && family(*row) == family(key.row)) {
-            return;
-        }
-        if !known.contains(&key.row) {
-            known.push(key.row);
-        }
-        let Total::Histogram(buckets) = growth.total else { return };
-        let mut slot = Slot::default();
-        // An interval without requests is a report as well, of a rate of zero.
-        let quantile_error = if buckets.count == 0 { Some(0.0) } else { buckets.read_into(&mut slot.latency, factor) };
-        if is_failure(&point.attributes) {
-            slot.errors = buckets.count;
-        }
-        let target = self.tables().entry(key.process, facet, "reported");
-        let member = self.members.get_mut(target.member);
-        member.last_seen = self.now;
-        let same = |report: &&mut Reported| report.process == key.process && report.to == growth.to;
-        if let Some(report) = member.reported.iter_mut().rev().find(same) {
-            report.slot.merge(&slot);
-            report.quantile_error = report.quantile_error.zip(quantile_error).map(|(one, other)| one.max(other));
-        } else {
-            let (from, to) = (growth.from, growth.to);
-            member.reported.push_back(Reported { process: key.process, from, to, slot, quantile_error });
+            Meaning::ServerDuration => self.take_duration((key, metric, point), factor, Facet::Serves),
+            Meaning::ProcessDuration => self.take_duration((key, metric, point), factor, Facet::Processes),
+            Meaning::ClientDuration => self.take_calls((key, metric, point), factor),
         }
     }
 }
@@ -361,14 +329,6 @@ fn add_level(
 fn part_of(attributes: &[(Box<str>, AttributeValue)]) -> Box<str> {
     let named = attributes.iter().find(|(key, _)| matches!(&**key, "db.client.connection.pool.name" | "pool.name"));
     named.and_then(|(_, value)| value.as_text()).unwrap_or_default().into()
-}
-
-fn is_failure(attributes: &[(Box<str>, AttributeValue)]) -> bool {
-    attributes.iter().any(|(key, value)| match &**key {
-        "http.response.status_code" | "http.status_code" => value.as_integer().is_some_and(|status| status >= 500),
-        "error.type" => value.as_text().is_some_and(|kind| kind.parse::<u16>().is_ok_and(|status| status >= 500)),
-        _ => false,
-    })
 }
 
 fn attributes_hash(attributes: &[(Box<str>, AttributeValue)]) -> u64 {

@@ -181,7 +181,7 @@ impl Tables<'_> {
         }
     }
 
-    fn peer(&mut self, peer: Peer) -> MemberId {
+    pub(super) fn peer(&mut self, peer: Peer) -> MemberId {
         let is_queue = peer.class == PeerClass::Queue;
         let id = self.members.resolve(Identity::Peer(identity_of(peer)), self.limits.members, self.now);
         if is_queue {

@@ -4,6 +4,7 @@ mod choosing;
 mod clients;
 mod closed;
 mod kept;
+mod metered;
 mod scenario;
 mod stalls;
 

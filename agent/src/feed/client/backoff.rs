@@ -1,6 +1,5 @@
 //! How long to wait before the next attempt.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// The wait after the first failure, and the shortest there is.
@@ -34,15 +33,10 @@ pub(super) fn delay(failures: u32, retry: Retry, jitter: f64) -> Duration {
     }
 }
 
-/// A number from 0 to 1, another one each time.
-pub(crate) fn jitter() -> f64 {
-    // The keys of a new `RandomState` are random enough to keep screens out of step.
-    RandomState::new().hash_one(()) as f64 / u64::MAX as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jitter::jitter;
 
     #[test]
     fn doubles_up_to_its_longest() {

@@ -24,6 +24,7 @@ use super::encode::Encoder;
 use super::{CloudwatchOptions, Spooled, disk_failed, send, spool_view};
 use crate::ship::Intake;
 use crate::ship::backoff::Backoff;
+use crate::ship::cost::Meter;
 use crate::ship::failure::{Failure, FailureKind};
 use crate::ship::spool::{Gone, Record, Spool, SpoolError};
 use crate::ship::status::Status;
@@ -48,7 +49,7 @@ impl Pace {
     /// By the second, ten seconds share a request, since each costs money. By the minute there is one a minute
     /// anyway, at a moment that is drawn, so that many agents do not come in step.
     pub fn of(resolution_s: u32) -> Self {
-        let drawn = Duration::from_secs(10).mul_f64(crate::feed::client::jitter());
+        let drawn = Duration::from_secs(10).mul_f64(crate::jitter::jitter());
         Self {
             linger: if resolution_s == 1 { Duration::from_secs(10) } else { drawn },
             soon: Backoff::SOON,
@@ -79,6 +80,8 @@ pub struct Shipper {
     alone: usize,
     /// When to send next, if anything waits.
     due: Option<Instant>,
+    /// What it has cost.
+    meter: Meter,
     /// Counts taken over from elsewhere so far.
     missed_seconds: u64,
     out_of_range: u64,
@@ -126,6 +129,7 @@ impl Shipper {
             failures: 0,
             alone: 0,
             due,
+            meter: Meter::default(),
             missed_seconds: 0,
             out_of_range: 0,
         }
@@ -283,6 +287,7 @@ impl Shipper {
         if let Err(failed) = self.spool.note_in_flight(request.sent) {
             disk_failed(&self.status, &failed);
         }
+        self.meter.called();
         let call = send::put(self.client.clone(), namespace, datums);
         Some((request, Box::pin(call)))
     }
@@ -363,12 +368,15 @@ impl Shipper {
         }
     }
 
-    /// Tells what waits.
-    fn tell(&self) {
+    /// Tells what waits, and what it costs.
+    fn tell(&mut self) {
+        let series = self.encoder.series();
+        let cost = self.meter.read((self.now)(), series.used, self.options.encoder.resolution_s);
         self.status.update(|view| {
+            view.cost = Some(cost);
             view.waiting = self.spool.pieces();
             view.spool = Some(spool_view(&self.spool));
-            view.series = Some(self.encoder.series());
+            view.series = Some(series);
         });
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::table::{CLASSES, Class};
+use super::levels::Levels;
 use crate::phase::Phase;
 use crate::snapshot::{SignalKind, Snapshot, StallView, TierView, WarningView};
 use crate::tier::TierKind;
@@ -94,6 +95,22 @@ impl Burning {
         }
     }
 
+    /// What metrics alone showed; a verdict from requests takes its place.
+    pub(super) fn of_metrics(verdict: Verdict) -> Self {
+        Self {
+            rule: "metrics-alone".to_owned(),
+            tier: verdict.tier.id.clone(),
+            since_ms: verdict.onset.unwrap_or_default(),
+            verdict,
+            yields_to: &TierKind::ALL,
+        }
+    }
+
+    /// What stands still, whatever that makes of requests.
+    pub(super) fn standing(rule: &str, verdict: Verdict, since_ms: u64) -> Self {
+        Self { rule: rule.to_owned(), tier: verdict.tier.id.clone(), since_ms, verdict, yields_to: &[] }
+    }
+
     /// Whether a verdict from requests accounts for it.
     pub(super) fn yields_to(&self, other: &Verdict) -> bool {
         let writes_stand = ["disk-full", "lock-contention", "primary-failover"];
@@ -105,7 +122,7 @@ impl Burning {
 }
 
 /// The open warnings that are faults of their own.
-pub(super) fn burning(snapshot: &Snapshot) -> Vec<Burning> {
+pub(super) fn burning(snapshot: &Snapshot, levels: &Levels) -> Vec<Burning> {
     let open = snapshot.warnings.iter().filter(|warning| warning.ended_unix_ms.is_none());
     open.filter_map(|warning| {
         // A cache forgets a little all the time.
@@ -114,6 +131,9 @@ pub(super) fn burning(snapshot: &Snapshot) -> Vec<Burning> {
         }
         let kind = snapshot.tiers.iter().find(|tier| tier.id == warning.tier)?.kind;
         let burner = BURNERS.iter().find(|burner| burner.rule == warning.rule && burner.of.contains(&kind))?;
+        if warning.rule == "one-instance-carries-all" && lost_some(snapshot, warning) {
+            return lost_instance(snapshot, warning);
+        }
         // What is out of the rotation and still reports is not lost.
         let is_uneven = burner.class == "zone-loss" && !lost_some(snapshot, warning);
         let name = if is_uneven { "uneven-balance" } else { burner.class };
@@ -121,7 +141,7 @@ pub(super) fn burning(snapshot: &Snapshot) -> Vec<Burning> {
         if warning.rule == "replica-lag" && all_fall_behind(snapshot, warning) {
             return stands_still(snapshot, warning);
         }
-        let tier = cause(class, snapshot, warning)?;
+        let tier = cause(class, (snapshot, levels), warning)?;
         let burning = Burning::of_class(class, &warning.rule, tier, warning.since_unix_ms, warning.evidence.clone());
         Some(Burning { tier: warning.tier.clone(), yields_to: burner.yields_to, ..burning })
     })
@@ -158,11 +178,18 @@ pub(super) fn standing(snapshot: &Snapshot) -> Vec<Burning> {
 }
 
 /// The tier at fault: the warned one, or the one that a queue waits for, or the one that spreads the load.
-fn cause<'s>(class: &Class, snapshot: &'s Snapshot, warning: &WarningView) -> Option<&'s TierView> {
+fn cause<'s>(
+    class: &Class,
+    (snapshot, levels): (&'s Snapshot, &Levels),
+    warning: &WarningView,
+) -> Option<&'s TierView> {
     let of_kind = |kind: TierKind| snapshot.tiers.iter().find(move |tier| tier.kind == kind);
     let warned = snapshot.tiers.iter().find(|tier| tier.id == warning.tier);
     match class.name {
-        "worker-loss" => of_kind(TierKind::Worker).or(warned),
+        "worker-loss" => {
+            let takes = |tier: &&TierView| tier.kind == TierKind::Worker && levels.calls(&warning.tier, &tier.id);
+            snapshot.tiers.iter().find(takes).or_else(|| of_kind(TierKind::Worker)).or(warned)
+        }
         "zone-loss" | "uneven-balance" => of_kind(TierKind::Lb).or(warned),
         _ => warned,
     }
@@ -203,6 +230,29 @@ fn stands_still(snapshot: &Snapshot, warning: &WarningView) -> Option<Burning> {
         },
         yields_to: &[TierKind::DbPrimary],
     })
+}
+
+/// The tier of which an instance takes and sends nothing any more.
+fn lost_instance(snapshot: &Snapshot, warning: &WarningView) -> Option<Burning> {
+    let tier = snapshot.tiers.iter().find(|tier| tier.id == warning.tier)?;
+    let silent = tier.instances.iter().filter_map(|one| Some((one.name.as_str(), one.silent_for_s?)));
+    let (name, seconds) = silent.min_by_key(|(_, seconds)| *seconds)?;
+    let mut evidence = vec![format!("nothing was heard of {name} for {seconds} s")];
+    evidence.extend(warning.evidence.iter().cloned());
+    let verdict = Verdict {
+        tier: TierRef { id: tier.id.clone(), kind: tier.kind, member: tier.member.clone() },
+        class: None,
+        title: "an instance is gone or stands still".to_owned(),
+        phase: Some(Phase::WebTier),
+        confidence: SURE,
+        explained_share: None,
+        alternatives: Vec::new(),
+        onset: Some(warning.since_unix_ms),
+        evidence,
+        remedy_now: Some("take it out of the balancer, and start another".to_owned()),
+        remedy_for_good: Some("health checks that ask for real work; Auto Scaling that replaces instances".to_owned()),
+    };
+    Some(Burning::standing("lost-instance", verdict, warning.since_unix_ms))
 }
 
 /// Whether an instance of the warned tier is not heard of any more.

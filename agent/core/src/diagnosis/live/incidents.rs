@@ -186,7 +186,7 @@ impl Incidents {
         let stands_apart = |open: &Open| is_the_users(&burning.verdict) && open.burning.is_some();
         if let Some(open) = self.open.iter_mut().filter(|open| !stands_apart(open)).find(|open| {
             open.view.verdict.as_ref().is_some_and(|known| {
-                known.class == burning.verdict.class
+                is_same_class(known, &burning.verdict)
                     || known.tier == burning.verdict.tier
                     || accounts_for(&burning, known)
             })
@@ -195,7 +195,7 @@ impl Incidents {
             open.burning = key.filter(|_| is_first).or(open.burning.take());
             open.last_bad_ms = now_ms;
             let known = open.view.verdict.as_mut().filter(|_| is_first);
-            if let Some(known) = known.filter(|known| known.class == burning.verdict.class) {
+            if let Some(known) = known.filter(|known| is_same_class(known, &burning.verdict)) {
                 // Two that say the same.
                 known.confidence = known.confidence.max(burning.verdict.confidence);
                 open.view.unexplained.clear();
@@ -269,11 +269,18 @@ impl Incidents {
     }
 }
 
+/// Whether two verdicts name one class, or neither a class but one tier.
+fn is_same_class(one: &Verdict, other: &Verdict) -> bool {
+    one.class == other.class && (one.class.is_some() || one.tier == other.tier)
+}
+
 /// Whether a signal is behind what requests show.
 fn accounts_for(burning: &Burning, found: &Verdict) -> bool {
     use TierKind::{App, Cache, DbPrimary, DbReplica};
     let slows = ["replica-lag", "cache-hit-rate-falling", "replica-loss"].contains(&burning.rule.as_str());
-    (burning.rule == "traffic-spike" && found.class.as_deref() != Some("deploy-regression"))
+    // What requests showed is of what they wait for; what another signal showed is not.
+    (burning.rule == super::silence::RULE && found.explained_share.is_some())
+        || (burning.rule == "traffic-spike" && found.class.as_deref() != Some("deploy-regression"))
         || slows && [App, Cache, DbPrimary, DbReplica].contains(&found.tier.kind) && !burning.yields_to(found)
 }
 

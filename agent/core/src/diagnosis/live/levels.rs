@@ -1,6 +1,6 @@
 //! What signals said in the last minutes, what tiers and instances were asked, and how many there were.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::super::Signals;
@@ -14,6 +14,9 @@ const MORE_S: u64 = 60;
 /// Figures of tiers that are gone, or of too many instances, are not kept.
 const MOST_FIGURES: usize = 4_096;
 
+/// Calls between tiers that are remembered.
+const MOST_EDGES: usize = 4_096;
+
 /// What a level is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Figure {
@@ -21,17 +24,25 @@ pub(super) enum Figure {
     Signal(SignalKind),
     /// Requests a second of a tier.
     Rate,
+    /// Requests a second of a tier that did not fail.
+    Answered,
     /// Requests a second of an instance.
     InstanceRate,
     /// Instances of a tier.
     Instances,
-    /// Requests a second at the front.
-    Load,
+    /// Requests in progress in a tier.
+    InFlight,
+    /// Share of a tier's requests that fail.
+    Failing,
 }
 
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Levels {
+    /// The tier that requests meet first, as far as is known.
+    front: String,
+    /// Who was seen to call whom, also if they do so no longer.
+    edges: BTreeSet<(String, String)>,
     /// Seconds that are kept.
     kept_s: u64,
     thresholds: Arc<Thresholds>,
@@ -47,7 +58,13 @@ impl Default for Levels {
 impl Levels {
     /// Nothing yet, to be kept and judged by what a user told.
     pub(super) fn new(told: &Told) -> Self {
-        Self { kept_s: told.usual_s + MORE_S, thresholds: Arc::clone(&told.thresholds), of: BTreeMap::new() }
+        Self {
+            front: String::new(),
+            edges: BTreeSet::new(),
+            kept_s: told.usual_s + MORE_S,
+            thresholds: Arc::clone(&told.thresholds),
+            of: BTreeMap::new(),
+        }
     }
 
     /// What a tier's figures must come to, to matter.
@@ -62,6 +79,10 @@ impl Levels {
         }
         for tier in &snapshot.tiers {
             self.put(Figure::Rate, &tier.id, tier.requests_per_second, now);
+            let answered = |rate: f64| rate * (1.0 - tier.error_ratio.unwrap_or_default());
+            self.put(Figure::Answered, &tier.id, tier.requests_per_second.map(answered), now);
+            self.put(Figure::InFlight, &tier.id, tier.in_flight.as_ref().map(|in_flight| in_flight.value), now);
+            self.put(Figure::Failing, &tier.id, tier.error_ratio, now);
             let reporting = tier.instances.iter().filter(|instance| instance.silent_for_s.is_none()).count();
             self.put(Figure::Instances, &tier.id, Some(reporting as f64), now);
             for instance in &tier.instances {
@@ -69,13 +90,31 @@ impl Levels {
                 self.put(Figure::InstanceRate, &name, Some(instance.requests_per_second.unwrap_or_default()), now);
             }
         }
-        self.put(Figure::Load, "", front_rate(snapshot), now);
+        for edge in &snapshot.edges {
+            if self.edges.len() < MOST_EDGES {
+                self.edges.insert((edge.from.clone(), edge.to.clone()));
+            }
+        }
+        if let Some(front) = snapshot.tiers.iter().find(|tier| tier.requests_per_second.is_some()) {
+            self.front.clone_from(&front.id);
+        }
         self.of.retain(|_, values| {
             while values.front().is_some_and(|(second, _)| now.0.saturating_sub(second.0) > self.kept_s) {
                 values.pop_front();
             }
             !values.is_empty()
         });
+    }
+
+    /// Whether one was ever seen to call, or take from, another.
+    pub(super) fn calls(&self, from: &str, to: &str) -> bool {
+        self.edges.iter().any(|(caller, callee)| caller == from && callee == to)
+    }
+
+    /// The tier whose rate is the load. While a system is being discovered it changes, and with it what is usual:
+    /// rates of two tiers are not to be compared.
+    pub(super) fn front(&self) -> &str {
+        &self.front
     }
 
     fn put(&mut self, figure: Figure, name: &str, value: Option<f64>, now: UnixSecond) {
@@ -133,9 +172,4 @@ impl Levels {
 /// What an instance's figures are kept under.
 pub(super) fn instance_key(tier: &str, instance: &str) -> String {
     format!("{tier} {instance}")
-}
-
-/// Requests a second at the tier that requests meet first.
-fn front_rate(snapshot: &Snapshot) -> Option<f64> {
-    snapshot.tiers.iter().find_map(|tier| tier.requests_per_second)
 }

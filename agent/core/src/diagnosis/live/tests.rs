@@ -119,7 +119,7 @@ fn a_rule_of_the_users_is_an_incident_with_its_words_while_it_holds() {
     assert_eq!(verdict.evidence, ["requests_per_second 40.0, above 30"]);
     assert_eq!(verdict.remedy_now.as_deref(), Some("let them end"));
     watched.snapshot.tiers[0].requests_per_second = Some(20.0);
-    let later = watched.pass(&Shop::default(), 6);
+    let later = watched.pass(&Shop::default(), 12);
     assert_eq!(later.open().count(), 0, "{later:#?}");
 }
 
@@ -331,6 +331,25 @@ fn traffic_spike_is_seen_before_anything_is_slow() {
 }
 
 #[test]
+fn the_first_traffic_of_an_idle_system_is_no_spike() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::App, 2, 0.0)];
+    watched.pass(&Shop::default(), 120);
+    let after = pass_with(&mut watched, 12, |snapshot, _| snapshot.tiers[0].requests_per_second = Some(20.0));
+    assert_eq!(after.incidents, [], "it begins to be used");
+}
+
+#[test]
+fn a_front_that_is_found_late_is_no_spike() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::Worker, 1, 2.0)];
+    watched.pass(&Shop::default(), 90);
+    watched.snapshot.tiers.insert(0, service(TierKind::App, 2, 20.0));
+    let after = watched.pass(&Shop::default(), 120);
+    assert_eq!(after.incidents, [], "rates of two tiers are not compared");
+}
+
+#[test]
 fn over_provisioned_is_a_fleet_that_grew_without_load() {
     let mut watched = Watched::new();
     watched.snapshot.tiers = vec![service(TierKind::App, 2, 20.0)];
@@ -469,4 +488,136 @@ fn gc_stalls_are_one_instance_that_stands_still_again_and_again() {
     watched.snapshot.stalls = vec![stall(began + 40_000), stall(began + 44_000), stall(began + 48_000)];
     let after = watched.pass(&Shop::default(), 2);
     assert_eq!(named(&after.incidents[0]), ("app/shop", Some("gc-stalls")));
+}
+
+fn call(from: &str, to: &str) -> crate::snapshot::EdgeView {
+    crate::snapshot::EdgeView { from: from.to_owned(), to: to.to_owned(), ..crate::snapshot::EdgeView::default() }
+}
+
+#[test]
+fn the_worker_that_is_lost_is_the_one_that_takes_from_the_queue() {
+    let mut watched = Watched::new();
+    let worker = |name| TierView::named(TierKind::Worker, name);
+    let queue = |name| TierView::named(TierKind::Queue, name);
+    watched.snapshot.tiers.extend([queue("mails"), queue("pictures"), worker("mailer"), worker("painter")]);
+    watched.snapshot.edges = vec![call("queue/mails", "worker/mailer"), call("queue/pictures", "worker/painter")];
+    watched.pass(&Shop::default(), 120);
+    watched.snapshot.edges.pop();
+    watched.snapshot.warnings.push(WarningView {
+        rule: "queue-backlog".to_owned(),
+        tier: "queue/pictures".to_owned(),
+        since_unix_ms: watched.second * 1_000,
+        ..WarningView::default()
+    });
+    let after = watched.pass(&Shop::default(), 3);
+    assert_eq!(named(&after.incidents[0]), ("worker/painter", Some("worker-loss")));
+}
+
+#[test]
+fn work_for_which_nobody_waits_may_take_some_milliseconds_more() {
+    let usual = Shop { worker_ms: 5.0, ..Shop::default() };
+    let mut watched = Watched::new();
+    watched.pass(&usual, 120);
+    let after = watched.pass(&Shop { worker_ms: 13.0, ..usual.clone() }, 30);
+    assert_eq!(after.incidents, [], "nobody feels it");
+    let after = watched.pass(&Shop { worker_ms: 90.0, ..usual }, 30);
+    assert_eq!(named(&after.incidents[0]).0, "worker/mailer");
+}
+
+/// A shop whose primary and queue are asked by the application.
+fn with_stores() -> Watched {
+    let mut watched = Watched::new();
+    let in_flight = crate::snapshot::Inferable { value: 1.0, inferred: false };
+    let app = TierView { in_flight: Some(in_flight), ..service(TierKind::App, 2, 20.0) };
+    watched.snapshot.tiers = vec![
+        app,
+        service(TierKind::Cache, 1, 15.0),
+        service(TierKind::DbPrimary, 1, 4.0),
+        service(TierKind::Queue, 1, 3.0),
+    ];
+    let stores = ["cache/shop", "db-primary/shop", "queue/shop"];
+    watched.snapshot.edges = stores.iter().map(|store| call("app/shop", store)).collect();
+    let span = |(place, tier): (usize, &&str)| crate::snapshot::TraceSpanView {
+        parent: None,
+        depth: 1,
+        name: "call".to_owned(),
+        tier: (*tier).to_owned(),
+        instance: String::new(),
+        start_ms: place as f64,
+        duration_ms: 1.0,
+        failed: false,
+        call: true,
+        moved_ms: None,
+        critical: Vec::new(),
+    };
+    let trace = crate::snapshot::TraceView {
+        id: String::new(),
+        tier: "app/shop".to_owned(),
+        operation: "POST /orders".to_owned(),
+        start_unix_ms: 0,
+        duration_ms: 5.0,
+        failed: false,
+        kept_for: crate::snapshot::KeptFor::Sample,
+        incomplete: false,
+        spans: stores.iter().enumerate().map(span).collect(),
+        spans_left_out: 0,
+        charges: Vec::new(),
+    };
+    watched.snapshot.traces = vec![std::sync::Arc::new(trace)];
+    watched.pass(&Shop::default(), 120);
+    watched
+}
+
+/// Lets the primary and the queue behind it answer nothing.
+fn stand(watched: &mut Watched, waiting: f64) -> DiagnosisView {
+    pass_with(watched, 12, |snapshot, _| {
+        snapshot.tiers[0].in_flight = Some(crate::snapshot::Inferable { value: waiting, inferred: false });
+        snapshot.tiers[2..].iter_mut().for_each(|tier| tier.requests_per_second = Some(0.0));
+    })
+}
+
+#[test]
+fn a_store_that_answers_nothing_is_the_first_silent_one_that_waiting_requests_ask() {
+    let after = stand(&mut with_stores(), 30.0);
+    let incident = after.incidents.first().expect("an incident");
+    assert_eq!(named(incident), ("db-primary/shop", None));
+    let evidence = &incident.verdict.as_ref().unwrap().evidence;
+    assert!(evidence[0].ends_with("30 requests wait at the front, usually 1"), "{evidence:?}");
+    assert_eq!(evidence[1], "asked before queue/shop, which are silent as well");
+}
+
+#[test]
+fn a_store_of_which_calls_only_fail_answers_nothing() {
+    let mut watched = with_stores();
+    watched.snapshot.tiers[1].error_ratio = Some(1.0);
+    let after = stand(&mut watched, 30.0);
+    assert_eq!(named(after.incidents.first().expect("an incident")), ("cache/shop", None));
+}
+
+#[test]
+fn stores_that_nobody_asks_are_no_incident() {
+    assert_eq!(stand(&mut with_stores(), 1.0).incidents, [], "nobody waits");
+}
+
+#[test]
+fn stores_behind_an_instance_that_stands_are_not_named() {
+    let mut watched = with_stores();
+    watched.snapshot.tiers[0].instances[0].silent_for_s = Some(12);
+    assert_eq!(stand(&mut watched, 30.0).incidents, [], "who asks may be what stands");
+}
+
+#[test]
+fn an_instance_that_takes_and_sends_nothing_is_lost() {
+    let mut watched = with_stores();
+    watched.snapshot.tiers[0].instances[0].silent_for_s = Some(12);
+    watched.snapshot.warnings.push(WarningView {
+        rule: "one-instance-carries-all".to_owned(),
+        tier: "app/shop".to_owned(),
+        since_unix_ms: watched.second * 1_000,
+        ..WarningView::default()
+    });
+    let after = watched.pass(&Shop::default(), 2);
+    let verdict = after.verdict().expect("a verdict");
+    assert_eq!((verdict.tier.id.as_str(), verdict.title.as_str()), ("app/shop", "an instance is gone or stands still"));
+    assert_eq!(verdict.evidence[0], "nothing was heard of one-0 for 12 s");
 }

@@ -71,7 +71,7 @@ pub(super) fn reads_fall_through(snapshot: &Snapshot, levels: &Levels, times: &T
     let from = times.now.minus(SHOWN_S - 1);
     let now: f64 = tiers().filter_map(|tier| levels.mean(Figure::Rate, &tier.id, from, times.now)).sum();
     let (Some(usual_load), Some(load)) =
-        (watched.usual(Figure::Load, ""), levels.mean(Figure::Load, "", from, times.now))
+        (watched.usual(Figure::Rate, levels.front()), levels.mean(Figure::Rate, levels.front(), from, times.now))
     else {
         return false;
     };
@@ -97,20 +97,21 @@ impl Watched<'_> {
     }
 
     fn spike(&self) -> Option<Burning> {
-        let usual = self.usual(Figure::Load, "")?;
-        let (least, _) = self.lately(Figure::Load, "", SHOWN_S)?;
+        let usual = self.usual(Figure::Rate, self.levels.front())?;
+        let (least, _) = self.lately(Figure::Rate, self.levels.front(), SHOWN_S)?;
         let tier =
             self.snapshot.tiers.iter().find(|tier| tier.kind == TierKind::App).or(self.snapshot.tiers.first())?;
         let line = format!("{least:.0} requests/s come in, usually {usual:.0}");
-        (least >= self.levels.bounds(tier).spike_times * usual.max(LEAST_RATE))
-            .then(|| self.fault("traffic-spike", tier, SHOWN_S, line))?
+        // A system that hardly took requests so far is now in use, which is no spike.
+        let least_spike = self.levels.bounds(tier).spike_times * usual.max(LEAST_RATE);
+        (usual >= LEAST_RATE / 2.0 && least >= least_spike).then(|| self.fault("traffic-spike", tier, SHOWN_S, line))?
     }
 
     fn lost_replicas(&self) -> impl Iterator<Item = Burning> {
         let replicas = self.snapshot.tiers.iter().filter(|tier| tier.kind == TierKind::DbReplica);
         replicas.filter_map(|tier| {
-            let load = self.usual(Figure::Load, "")?;
-            let (front, _) = self.lately(Figure::Load, "", SHOWN_S)?;
+            let load = self.usual(Figure::Rate, self.levels.front())?;
+            let (front, _) = self.lately(Figure::Rate, self.levels.front(), SHOWN_S)?;
             let lags = self.lately(Figure::Signal(SignalKind::ReplicaLagSeconds), &tier.id, SHOWN_S);
             if front < 0.6 * load || lags.is_some_and(|(_, most)| most > LAG_S) {
                 return None;

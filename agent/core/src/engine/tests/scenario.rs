@@ -215,6 +215,26 @@ impl System {
         self.metric(service, name, unit, MetricKind::Histogram(Temporality::Cumulative), &[], value);
     }
 
+    /// A cumulative histogram's count and sum, without buckets.
+    pub(super) fn durations(
+        &mut self,
+        service: &str,
+        name: &str,
+        at: &[(&str, AttributeValue)],
+        count: u64,
+        seconds: f64,
+    ) {
+        let value = PointValue::Histogram {
+            count,
+            sum: Some(seconds),
+            min: None,
+            max: None,
+            bounds: Vec::new(),
+            counts: Vec::new(),
+        };
+        self.metric(service, name, "s", MetricKind::Histogram(Temporality::Cumulative), at, value);
+    }
+
     fn metric(
         &mut self,
         service: &str,
