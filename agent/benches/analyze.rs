@@ -109,6 +109,13 @@ fn traces_to_verdict(bencher: Bencher) {
         }
         let subject = traces.requests(Capture::Subject);
         let signals = (&signals, &signals);
-        diagnose(Question { traces: &traces, baseline: None, subject: &subject, names: &names, signals })
+        diagnose(Question {
+            traces: &traces,
+            baseline: None,
+            subject: &subject,
+            names: &names,
+            signals,
+            incidents: &[],
+        })
     });
 }

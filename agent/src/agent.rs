@@ -11,16 +11,19 @@ use std::sync::Arc;
 use tiertop_core::config::Config;
 use tiertop_core::snapshot::{ExporterView, IngestCounts, Snapshot};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info};
 
 use crate::admin::{self, Admin};
 use crate::configuration::{Configuration, mebibytes};
 use crate::details::TraceOutlet;
 use crate::feed::server::{self as feed, FeedError, FeedOptions};
+use crate::history::args::RecordArgs;
+use crate::history::{self, History, HistoryOptions};
 use crate::intake::intake;
 use crate::receive::listen::{self, ListenError, Port};
 use crate::receive::{Limits, Protocol, Receiver};
+use crate::recording::RecordingError;
 #[cfg(feature = "aws")]
 use crate::ship::{Exporters, Shipping};
 
@@ -41,6 +44,8 @@ pub struct AgentOptions {
     pub queue_bytes: u64,
     /// The engine's.
     pub config: Config,
+    /// What is kept of the past, and recorded.
+    pub history: HistoryOptions,
     /// Where the traces go that `config` says are to be chosen.
     pub traces: Option<TraceOutlet>,
 }
@@ -60,6 +65,7 @@ impl AgentOptions {
             limits: Limits::default(),
             queue_bytes: QUEUE_BYTES,
             config: Config::default(),
+            history: HistoryOptions::default(),
             traces: None,
         }
     }
@@ -72,6 +78,7 @@ impl AgentOptions {
             limits: Limits { message_bytes: mebibytes(limits.message_mib), ..self.limits },
             queue_bytes: mebibytes(limits.queue_mib) as u64,
             config: configuration.engine(),
+            history: RecordArgs::default().options(&configuration.history),
             ..self
         }
     }
@@ -86,6 +93,9 @@ pub enum AgentError {
     /// The feed cannot be served.
     #[error("cannot {0}")]
     Feed(#[from] FeedError),
+    /// What shall be recorded cannot be.
+    #[error("cannot record: {0}")]
+    Recording(#[from] RecordingError),
     /// The system gives no thread.
     #[error("cannot start the engine's thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -100,6 +110,8 @@ pub struct Agent {
     tasks: JoinSet<()>,
     finish: watch::Sender<bool>,
     engine: std::thread::JoinHandle<()>,
+    history: History,
+    keeper: JoinHandle<()>,
     #[cfg(feature = "aws")]
     exporters: Exporters,
 }
@@ -165,6 +177,7 @@ impl Agent {
             offer(&snapshot);
             publish.send_replace(snapshot);
         };
+        let (history, keeper) = history::keep(options.history, snapshots.clone())?;
         let engine = engine::start(options.config, outlet, (counts, publish), options.traces, finished)
             .map_err(AgentError::Thread)?;
 
@@ -174,10 +187,10 @@ impl Agent {
         tasks.spawn(receiver.clone().serve(grpc, Protocol::Grpc, stopped.clone()));
         tasks.spawn(receiver.serve(http, Protocol::Http, stopped.clone()));
         if let Some(listener) = feed_listener {
-            let (snapshots, mut stopped) = (snapshots.clone(), stopped.clone());
+            let (snapshots, history, mut stopped) = (snapshots.clone(), history.clone(), stopped.clone());
             tasks.spawn(async move {
                 let shutdown = async move { drop(stopped.wait_for(|stop| *stop).await) };
-                if let Err(error) = feed::serve(listener, snapshots, shutdown).await {
+                if let Err(error) = feed::serve(listener, snapshots, Some(history), shutdown).await {
                     error!(%error, "the feed ended");
                 }
             });
@@ -199,6 +212,8 @@ impl Agent {
             tasks,
             finish,
             engine,
+            history,
+            keeper: tokio::spawn(keeper),
             #[cfg(feature = "aws")]
             exporters: Exporters::default(),
         })
@@ -214,6 +229,11 @@ impl Agent {
         self.snapshots.clone()
     }
 
+    /// The seconds that were, and recording them.
+    pub fn history(&self) -> History {
+        self.history.clone()
+    }
+
     /// Stops listening, lets the engine finish what was acknowledged and exporters ship it, and returns the last
     /// snapshot.
     pub async fn stop(mut self) -> Arc<Snapshot> {
@@ -224,6 +244,9 @@ impl Agent {
         let engine = self.engine;
         if tokio::task::spawn_blocking(move || engine.join().is_err()).await.unwrap_or(true) {
             error!("the engine's thread panicked");
+        }
+        if self.keeper.await.is_err() {
+            error!("the task that keeps history panicked");
         }
         #[cfg(feature = "aws")]
         self.exporters.ended().await;

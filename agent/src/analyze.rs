@@ -2,7 +2,8 @@
 //!
 //! Each capture, the baseline and the one that is asked about, runs through an engine of its own in the time
 //! that it carries (`file_time`): that tells the kinds of tiers and what metrics say. Its spans also go
-//! into [`Traces`], and what these say is judged once the files are read.
+//! into [`Traces`], and what these say is judged once the files are read. What the engine opened and ended as incidents on its way
+//! tells those of a long capture apart.
 
 mod file_time;
 
@@ -52,12 +53,14 @@ pub fn analyze(options: &AnalyzeOptions) -> Result<Report, CaptureError> {
     names.extend(newer);
     let baseline = (!options.baseline.is_empty()).then(|| traces.requests(Capture::Baseline));
     let subject = traces.requests(Capture::Subject);
+    let incidents = now.incidents();
     let question = Question {
         traces: &traces,
         baseline: baseline.as_ref(),
         subject: &subject,
         names: &names,
         signals: (&usual.signals, &now.signals),
+        incidents: &incidents,
     };
     let mut report = Report { read, stalls: now.stalls(), ..diagnose(question) };
     rules::tell_in(&mut report, &now.incidents(), &options.config.rules);

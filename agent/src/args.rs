@@ -13,6 +13,7 @@ use crate::agent::{Agent, AgentOptions};
 use crate::configuration::{Configuration, ConfigurationArgs, ConfigurationError, Listen, TierSection};
 use crate::feed::Token;
 use crate::feed::server::FeedOptions;
+use crate::history::args::RecordArgs;
 #[cfg(feature = "aws")]
 use crate::ship::{Shipping, args::ShipArgs};
 
@@ -55,6 +56,9 @@ pub struct AgentArgs {
     /// Most memory for figures and history, in MiB; over it the oldest detail goes [default: 64].
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(8..=16384))]
     pub max_memory: Option<u16>,
+    /// What to record.
+    #[command(flatten)]
+    pub record: RecordArgs,
     /// What to ship to AWS.
     #[cfg(feature = "aws")]
     #[command(flatten)]
@@ -133,7 +137,7 @@ impl AgentArgs {
         usual_feed: Option<SocketAddr>,
         usual_admin: Option<SocketAddr>,
     ) -> Result<(AgentOptions, Configuration)> {
-        let of_caller = self.feed_token_file.clone();
+        let (of_caller, record) = (self.feed_token_file.clone(), self.record.clone());
         let configuration = self.over_the_file()?;
         let Listen { otlp_grpc, otlp_http, feed, feed_token_file, admin } = &configuration.listen;
         // A token in the variable wins over the file that the configuration names.
@@ -146,6 +150,7 @@ impl AgentArgs {
             otlp_http: *otlp_http,
             feed: feed.or(usual_feed).map(|address| FeedOptions { address, token }),
             admin: admin.or(usual_admin),
+            history: record.options(&configuration.history),
             ..AgentOptions::private().configured(&configuration)
         };
         Ok((options, configuration))

@@ -10,6 +10,7 @@
 
 mod difference;
 mod find;
+mod history;
 mod listen;
 mod memory;
 mod problem;
@@ -20,6 +21,7 @@ mod shipping;
 mod system;
 mod thresholds;
 mod tiers;
+mod xray;
 
 use serde::{Deserialize, Serialize};
 use tiertop_core::config::{CapacityRules, Config, TimeRules};
@@ -27,6 +29,7 @@ use tiertop_core::thresholds::Bounds;
 
 pub use difference::differences;
 pub use find::{ConfigurationArgs, ConfigurationError, Found};
+pub use history::HistorySection;
 pub use listen::Listen;
 pub use memory::{Analyze, Ceilings, mebibytes};
 pub use problem::Problem;
@@ -36,6 +39,7 @@ pub use shipping::{AwsSection, CloudwatchSection, Exporter, namespace, resolutio
 pub use system::{Capacity, Time};
 pub use thresholds::TierThresholds;
 pub use tiers::TierSection;
+pub use xray::{XraySection, share, traces_per_second};
 
 /// Everything that the file can say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,12 +53,16 @@ pub struct Configuration {
     pub time: Time,
     /// What load is worth.
     pub capacity: Capacity,
+    /// What is kept of the past.
+    pub history: HistorySection,
     /// What `tiertop analyze` may use.
     pub analyze: Analyze,
     /// What is shipped to AWS, and as whom.
     pub aws: AwsSection,
     /// How metrics are shipped.
     pub cloudwatch: CloudwatchSection,
+    /// How traces are shipped.
+    pub xray: XraySection,
     /// Which tier a service or peer is; the first rule that matches.
     #[serde(rename = "tier")]
     pub tiers: Vec<TierSection>,
@@ -73,11 +81,13 @@ const SECTIONS: &[&str] = &[
     memory::CEILINGS,
     system::TIME,
     system::CAPACITY,
+    history::COMMENTED,
     tiers::COMMENTED,
     thresholds::COMMENTED,
     rules::COMMENTED,
     memory::ANALYZE,
     shipping::COMMENTED,
+    xray::COMMENTED,
 ];
 
 const OPENING: &str = "\

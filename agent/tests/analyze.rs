@@ -184,6 +184,42 @@ fn a_service_that_stood_still_for_a_moment_is_told_with_its_traces() {
 }
 
 #[test]
+fn incidents_of_a_long_file_are_told_apart() {
+    let folder = TempDir::new().unwrap();
+    let (mut bytes, mut second) = (Vec::new(), 0);
+    let course = [
+        (Wrong::Nothing, 200),
+        (Wrong::Work(4, 60), 40),
+        (Wrong::Nothing, 90),
+        (Wrong::Way(2, 60), 40),
+        (Wrong::Nothing, 60),
+    ];
+    for (wrong, seconds) in course {
+        // Messages one after the other are one with all that is in them.
+        bytes.extend(shop_asked(wrong, seconds * 10, second, 100).encode_to_vec());
+        second += seconds;
+    }
+    let file = write(&folder, "a", &bytes);
+    let report = report(vec![file], Vec::new()).unwrap();
+    let [stock, basket] = &report.incidents[..] else { panic!("not two incidents: {report:#?}") };
+    for (incident, member, [from, to]) in [(stock, "stock", [200, 240]), (basket, "basket", [330, 370])] {
+        assert_eq!(incident.verdict.as_ref().unwrap().tier.member, member, "{incident:#?}");
+        let at = |second: u64| BEGIN / 1_000_000 + second * 1_000;
+        assert!(incident.onset_unix_ms.abs_diff(at(from)) < 5_000, "{incident:#?}");
+        assert!((at(from)..=at(to)).contains(&incident.peak_unix_ms), "{incident:#?}");
+        assert!(incident.ended_unix_ms.unwrap().abs_diff(at(to)) < 20_000, "{incident:#?}");
+    }
+    let named: Vec<&str> = report.verdicts.iter().map(|verdict| verdict.tier.member.as_str()).collect();
+    assert!(named.len() == 2 && named.contains(&"stock") && named.contains(&"basket"), "{named:?}");
+    assert!(report.summary.starts_with("2 incidents; "), "{}", report.summary);
+}
+
+#[test]
+fn a_short_file_has_no_incidents_of_its_own() {
+    assert_eq!(judged(Wrong::Work(4, 60), 150).incidents, []);
+}
+
+#[test]
 fn time_lost_on_the_way_is_the_callees() {
     for (place, service) in SERVICES.iter().enumerate().skip(1) {
         let report = judged(Wrong::Way(place, 60), 80);

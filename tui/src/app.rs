@@ -8,6 +8,7 @@ mod connection;
 mod investigation;
 mod movement;
 mod selection;
+mod time;
 mod trouble;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tiertop_core::time::UnixNanos;
 pub use connection::{Connection, Status};
 pub use investigation::{Finding, Investigation, Part, TraceOrder, findings, trace_of};
 pub use selection::{Cursor, Pane, first_shown};
+pub use time::{STEPS_S, Travel};
 pub use trouble::Trouble;
 
 use crate::event::{Effect, Event, Exit, Signal};
@@ -69,6 +71,8 @@ pub struct App {
     pub trouble: usize,
     /// Where the user is on the screens of the diagnosis and of traces.
     pub looking: Investigation,
+    /// Where in time the screen is.
+    pub travel: Travel,
     /// The first line that shows of the pipeline.
     pub pipeline_line: usize,
     /// The screens that lie behind the one in front, the overview left out.
@@ -102,6 +106,7 @@ impl App {
             pane_row: 0,
             trouble: 0,
             looking: Investigation::default(),
+            travel: Travel::default(),
             pipeline_line: 0,
             behind: Vec::new(),
             live: None,
@@ -132,10 +137,10 @@ impl App {
         }
     }
 
-    /// The snapshot to draw: the one held by a pause, else the newest.
+    /// The snapshot to draw: the past one that the user went to, the one held by a pause, else the newest.
     pub fn shown(&self) -> Option<&Snapshot> {
         let held = self.held.as_ref().map(|held| &held.snapshot);
-        held.or(self.live.as_ref()).map(AsRef::as_ref)
+        self.travel.past().or(held).or(self.live.as_ref()).map(AsRef::as_ref)
     }
 
     /// The newest snapshot, even while paused.
@@ -145,6 +150,12 @@ impl App {
 
     /// How things stand between the screen and its source.
     pub fn status(&self) -> Status {
+        if let Some(playing) = self.travel.playing() {
+            return Status::Replay(playing);
+        }
+        if let Some(past) = self.travel.past() {
+            return Status::Past { at_unix_ms: past.at_unix_ms, step_s: self.travel.step_s() };
+        }
         let paused_at = self.held.as_ref().map(|held| held.since);
         self.connection.status(self.now, paused_at)
     }
@@ -210,6 +221,10 @@ impl App {
             Command::GoToTrouble => self.shown_trouble().is_some_and(|(trouble, ..)| trouble.tier().is_some()),
             Command::NextTrouble | Command::PreviousTrouble => self.troubles().len() > 1,
             Command::AllTraces => self.looking.through.is_some(),
+            Command::Live => self.travel.past().is_some() || self.held.is_some(),
+            Command::Later => self.is_replay() || self.travel.past().is_some(),
+            Command::Faster | Command::Slower => self.is_replay(),
+            Command::GoToMoment => self.shown_finding().is_some(),
             _ => true,
         }
     }
@@ -228,7 +243,17 @@ impl App {
             Command::Redraw => return vec![Effect::Retake, Effect::Draw],
             Command::Help => self.help = self.help.is_none().then_some(0),
             Command::Back => self.back(),
+            Command::Pause if self.is_replay() => return self.play_or_hold(),
+            Command::Pause if self.travel.past().is_some() => return self.back_to_live(),
             Command::Pause => self.pause(),
+            Command::Earlier => return self.step_in_time(-1),
+            Command::Later => return self.step_in_time(1),
+            Command::Finer => self.travel.zoom(-1),
+            Command::Coarser => self.travel.zoom(1),
+            Command::Live => return self.back_to_live(),
+            Command::GoToMoment => return self.go_to_finding(),
+            Command::Faster => return self.change_speed(1),
+            Command::Slower => return self.change_speed(-1),
             Command::Move(step) => self.step(step),
             Command::Open => self.open(),
             Command::NextPane => self.focus(self.pane.next(), self.looking.part.next()),
@@ -281,8 +306,14 @@ impl App {
             SourceUpdate::Snapshot(snapshot) => {
                 self.connection.data_came(self.now);
                 self.live = Some(snapshot);
+                self.travel.plays_on();
                 self.settle();
             }
+            SourceUpdate::Past(snapshot) => {
+                self.travel.arrive(snapshot);
+                self.settle();
+            }
+            SourceUpdate::Playing(playing) => self.travel.plays(playing),
             SourceUpdate::Note(note) => self.note = Some((note, self.now)),
             SourceUpdate::Connecting { address, attempt, error } => self.connection.connecting(address, attempt, error),
             SourceUpdate::Connected { address } => {
@@ -297,3 +328,5 @@ impl App {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;

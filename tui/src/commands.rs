@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod dashboards;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
+pub(crate) mod replay;
 #[cfg(feature = "demo")]
 pub(crate) mod scorecard;
 pub(crate) mod watch;
@@ -24,14 +25,19 @@ use color_eyre::eyre::eyre;
 use color_eyre::eyre::{Result, WrapErr};
 use tiertop::run::ScreenOptions;
 use tiertop::screen::Signs;
-use tiertop::source::{SourceLabel, SourceUpdate};
+use tiertop::source::{Ask, Source, SourceLabel, SourceUpdate};
 use tiertop::text;
 use tiertop::theme::Palette;
+use tiertop_agent::agent::Agent;
+use tiertop_agent::history::History;
 use tiertop_core::snapshot::Snapshot;
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// Updates that may wait for the screen; it takes the newest.
 const WAITING_UPDATES: usize = 4;
+
+/// Questions that may wait for the source; it takes the last.
+const WAITING_ASKS: usize = 16;
 
 /// How the screen looks.
 #[derive(Clone, Debug, Args)]
@@ -90,19 +96,53 @@ pub(crate) fn say(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Sends each new snapshot on to the screen, until either end goes.
-pub(crate) fn updates_of(mut snapshots: tokio::sync::watch::Receiver<Arc<Snapshot>>) -> Receiver<SourceUpdate> {
+/// An agent in this process as the screen's source: its snapshots as they come, and its past when asked.
+pub(crate) fn source_of(agent: &Agent) -> Source {
     let (sender, updates) = channel(WAITING_UPDATES);
+    let (asks, mut asked) = channel(WAITING_ASKS);
+    let (mut snapshots, history) = (agent.snapshots(), agent.history());
     tokio::spawn(async move {
-        while snapshots.changed().await.is_ok() {
-            let newest = Arc::clone(&snapshots.borrow_and_update());
-            if sender.send(SourceUpdate::Snapshot(newest)).await.is_err() {
+        loop {
+            let update = tokio::select! {
+                changed = snapshots.changed() => match changed {
+                    Ok(()) => Some(SourceUpdate::Snapshot(Arc::clone(&snapshots.borrow_and_update()))),
+                    Err(_) => break,
+                },
+                Some(ask) = asked.recv() => match newest_moment(ask, &mut asked) {
+                    Some(unix_ms) => past_of(history.clone(), unix_ms).await,
+                    None => None,
+                },
+            };
+            if let Some(update) = update
+                && sender.send(update).await.is_err()
+            {
                 return;
             }
         }
         let _ = sender.send(SourceUpdate::Ended("the agent in this process stopped".to_owned())).await;
     });
-    updates
+    Source { updates, asks }
+}
+
+/// The moment that was asked for last: of a key that is held down only that counts.
+pub(crate) fn newest_moment(mut ask: Ask, asked: &mut Receiver<Ask>) -> Option<u64> {
+    while let Ok(newer) = asked.try_recv() {
+        ask = newer;
+    }
+    match ask {
+        Ask::At(unix_ms) => Some(unix_ms),
+        // What is live plays by itself.
+        Ask::Play { .. } => None,
+    }
+}
+
+async fn past_of(history: History, unix_ms: u64) -> Option<SourceUpdate> {
+    let found = tokio::task::spawn_blocking(move || history.at(unix_ms)).await;
+    Some(match found.ok()? {
+        Ok(Some(snapshot)) => SourceUpdate::Past(snapshot),
+        Ok(None) => SourceUpdate::Note("nothing is kept of the past yet".to_owned()),
+        Err(error) => SourceUpdate::Note(error.to_string()),
+    })
 }
 
 /// Runs a command on a runtime of its own.

@@ -3,7 +3,7 @@
 use crossterm::event::KeyEvent;
 use tiertop_core::time::UnixNanos;
 
-use crate::source::SourceUpdate;
+use crate::source::{Ask, SourceUpdate};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub enum Signal {
 }
 
 /// What the loop must do, since [`crate::app::App::update`] only decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Effect {
     /// Draw the screen.
     Draw,
@@ -44,6 +44,8 @@ pub enum Effect {
     Retake,
     /// Give the terminal back and stop until told to go on.
     Suspend,
+    /// Ask the source.
+    Ask(Ask),
     /// Leave.
     Quit(Exit),
 }

@@ -11,7 +11,7 @@ use tiertop::event::Exit;
 use tiertop::fixture;
 use tiertop::run::{self, ScreenOptions};
 use tiertop::screen::Signs;
-use tiertop::source::{SourceLabel, SourceUpdate};
+use tiertop::source::{Source, SourceLabel, SourceUpdate};
 use tiertop::text;
 use tiertop::theme::Palette;
 use tiertop_core::snapshot::Snapshot;
@@ -68,6 +68,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (sender, updates) = channel(8);
+    // Made-up data has no past: nobody answers.
+    let (asks, _) = channel(1);
     tokio::spawn(send(kind, sender));
     let options = ScreenOptions {
         label: SourceLabel::Attached("127.0.0.1:4319".to_owned()),
@@ -84,7 +86,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         std::future::pending::<Result<Exit>>().await
     };
     let exit = tokio::select! {
-        exit = run::run(options, updates) => exit?,
+        exit = run::run(options, Source { updates, asks }) => exit?,
         exit = here => exit?,
     };
     println!("left: {exit:?}");

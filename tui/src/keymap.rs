@@ -40,6 +40,22 @@ pub enum Command {
     PreviousTrouble,
     /// The cursor to the tier of the verdict or warning that is shown.
     GoToTrouble,
+    /// One step back in time.
+    Earlier,
+    /// One step on in time.
+    Later,
+    /// Shorter steps in time.
+    Finer,
+    /// Longer steps in time.
+    Coarser,
+    /// Back to the newest second.
+    Live,
+    /// To when the incident or stall under the cursor was.
+    GoToMoment,
+    /// A recording plays faster.
+    Faster,
+    /// A recording plays slower.
+    Slower,
     /// Stop the process until the shell brings it back.
     Suspend,
     /// Draw everything anew, where something else wrote over it.
@@ -153,9 +169,8 @@ pub const BINDINGS: &[Binding] = &[
     .named("open"),
     row(&[Plain(Esc), Plain(KeyCode::Backspace)], Command::Back, NOT_AT_THE_BOTTOM, "one step back; never quits")
         .named("back"),
-    row(&[Plain(Tab), Plain(KeyCode::Right)], Command::NextPane, &[Tier, Diagnosis], "next pane of the screen")
-        .named("next pane"),
-    row(&[Plain(BackTab), Plain(KeyCode::Left)], Command::PreviousPane, &[Tier, Diagnosis], "pane before"),
+    row(&[Plain(Tab)], Command::NextPane, &[Tier, Diagnosis], "next pane of the screen").named("next pane"),
+    row(&[Plain(BackTab)], Command::PreviousPane, &[Tier, Diagnosis], "pane before"),
     row(
         &[Plain(Char('d')), Plain(Char('2'))],
         Command::Diagnosis,
@@ -177,13 +192,21 @@ pub const BINDINGS: &[Binding] = &[
         "pipeline: what arrives, and how exporters are",
     ),
     row(&[Plain(Char('s'))], Command::OrderTraces, &[Traces], "slowest or newest first").named("sort"),
-    row(&[Plain(Char('a'))], Command::AllTraces, &[Traces], "all traces, not only those of a tier").named("all"),
+    row(&[Plain(Char('A'))], Command::AllTraces, &[Traces], "all traces, not only those of a tier").named("all"),
     row(&[Plain(Char('w'))], Command::GoToTrouble, &[Overview, Tier], "go to the tier of the verdict or warning shown")
         .named("its tier"),
     row(&[Plain(Char('n'))], Command::NextTrouble, &[Overview], "next verdict or warning").named("next"),
     row(&[Plain(Char('p'))], Command::PreviousTrouble, &[Overview], "verdict or warning before"),
     row(&[Plain(Char(' '))], Command::Pause, WITH_DATA, "hold the picture while data keeps coming, and go on")
         .named("pause"),
+    row(&[Plain(KeyCode::Left)], Command::Earlier, WITH_DATA, "a step back in time"),
+    row(&[Plain(KeyCode::Right)], Command::Later, WITH_DATA, "a step on in time"),
+    row(&[Plain(Char('+'))], Command::Finer, WITH_DATA, "shorter steps in time"),
+    row(&[Plain(Char('-'))], Command::Coarser, WITH_DATA, "longer steps in time"),
+    row(&[Plain(Char('a'))], Command::Live, WITH_DATA, "back to the newest second").named("live"),
+    row(&[Plain(Char('o'))], Command::GoToMoment, &[Diagnosis], "to when the incident or stall under the cursor was"),
+    row(&[Plain(Char('>'))], Command::Faster, WITH_DATA, "a recording plays faster"),
+    row(&[Plain(Char('<'))], Command::Slower, WITH_DATA, "a recording plays slower"),
     row(&[Plain(Char('j')), Plain(KeyCode::Down)], Command::Move(Step::Down), WITH_ROWS, "a row down"),
     row(&[Plain(Char('k')), Plain(KeyCode::Up)], Command::Move(Step::Up), WITH_ROWS, "a row up"),
     row(&[Plain(Char('g')), Plain(KeyCode::Home)], Command::Move(Step::First), WITH_ROWS, "first row"),

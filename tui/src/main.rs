@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use color_eyre::eyre::Result;
-use commands::{analyze, attach, config, watch};
+use commands::{analyze, attach, config, replay, watch};
 use tiertop::report;
 use tiertop_agent::args::AgentArgs;
 
@@ -30,6 +30,8 @@ enum Command {
     Attach(attach::AttachArgs),
     /// Runs the agent without a screen; watch it with `tiertop attach`.
     Agent(AgentArgs),
+    /// Shows a recording on the same screens, to go back and forth in.
+    Replay(replay::ReplayArgs),
     /// Names the bottleneck that captured files show.
     Analyze(analyze::AnalyzeArgs),
     /// Prints the configuration file with its defaults, or checks one.
@@ -66,6 +68,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         None => commands::block_on(watch::run(arguments.watch)),
         Some(Command::Attach(arguments)) => commands::block_on(attach::run(arguments)),
         Some(Command::Agent(arguments)) => tiertop_agent::headless::run(arguments),
+        Some(Command::Replay(arguments)) => commands::block_on(replay::run(arguments)),
         Some(Command::Analyze(arguments)) => analyze::run(arguments),
         Some(Command::Config(arguments)) => config::run(arguments),
         #[cfg(feature = "aws")]

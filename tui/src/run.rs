@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use crate::app::App;
 use crate::event::{Effect, Event, Exit, Signal};
 use crate::screen::{self, Look, Signs};
-use crate::source::{SourceLabel, SourceUpdate};
+use crate::source::{Ask, Source, SourceLabel, SourceUpdate};
 use crate::terminal::{self, Control};
 use crate::theme::Palette;
 
@@ -55,14 +55,14 @@ impl ScreenOptions {
 /// The terminal is given back before this returns, also with an error, and on a panic anywhere.
 /// SIGTERM, SIGHUP and SIGINT end it with [`Exit::Signal`]. Fails at once, with a suggestion, where
 /// input or output is not a terminal.
-pub async fn run(options: ScreenOptions, updates: Receiver<SourceUpdate>) -> Result<Exit> {
+pub async fn run(options: ScreenOptions, source: Source) -> Result<Exit> {
     let look = options.look();
     let (sender, events) = channel(WAITING_EVENTS);
     let mut taken = terminal::take()?;
-    let _tasks = gather(sender, updates).wrap_err("failed to listen for signals")?;
+    let _tasks = gather(sender, source.updates).wrap_err("failed to listen for signals")?;
     let mut app = App::new(options.label, now());
     tokio::select! {
-        exit = drive(&mut taken.terminal, &mut app, &look, events, terminal::control) => exit,
+        exit = drive(&mut taken.terminal, &mut app, &look, (events, source.asks), terminal::control) => exit,
         () = terminal::lost() => Err(eyre!("a part of the program failed; what it said is above")),
     }
 }
@@ -74,7 +74,7 @@ pub async fn drive<B>(
     terminal: &mut Terminal<B>,
     app: &mut App,
     look: &Look,
-    mut events: Receiver<Event>,
+    (mut events, asks): (Receiver<Event>, Sender<Ask>),
     mut control: impl FnMut(Control) -> io::Result<()>,
 ) -> Result<Exit>
 where
@@ -113,6 +113,8 @@ where
         for effect in app.update(event) {
             match effect {
                 Effect::Draw => stale = true,
+                // A source that has enough to answer, or cannot, is not waited for: the next step asks again.
+                Effect::Ask(ask) => drop(asks.try_send(ask)),
                 Effect::Quit(exit) => return Ok(exit),
                 Effect::Suspend => {
                     away = true;

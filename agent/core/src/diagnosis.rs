@@ -11,27 +11,29 @@
 //! latency shift by robust z of logarithms, and "own excess and that of the adjacent edges", named the
 //! right service first in 57 of 58 labelled faults of the public Nezha traces.
 
+mod capture;
 mod compare;
 mod cover;
 mod evidence;
 pub mod live;
 mod onset;
 mod report;
+mod routes;
 pub mod rules;
 mod signals;
 mod signs;
 mod table;
+mod tiers;
 
-use std::collections::BTreeMap;
-
-use crate::engine::naming::{Party, Side, TierName};
 use crate::tier::TierKind;
-use crate::traces::{Flow, Key, PartyId, Place, Requests, Traces};
 use crate::verdict::{Alternative, Verdict};
-use compare::{By, Comparison, Part, Spot};
+use capture::stretch;
+use compare::{Comparison, Spot};
 use cover::Covered;
-use signs::{Scene, Symptom};
+use signs::{Asked, Scene, Symptom};
+use tiers::{name, tiers};
 
+pub use capture::{Question, diagnose};
 pub use report::{REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TraceCounts};
 pub use signals::{Course, Signals};
 pub use table::{CLASSES, Class, Sign};
@@ -40,10 +42,10 @@ pub use table::{CLASSES, Class, Sign};
 pub const LEAST_REQUESTS: usize = 30;
 /// Share of the excess that must be attributed for it to count as explained.
 pub const EXPLAINED: f64 = 0.6;
-/// Share of a capture that is its own baseline when there is no other.
-const FIRST_PART: f64 = 0.25;
 /// Share of the usual duration that a tier must explain to be named.
 const LEAST_EFFECT: f64 = 0.08;
+/// The same of the requests that come to a tier, for one who asks, if the ordinary visit takes longer.
+const LEAST_TOLD: f64 = 0.01;
 /// Excess over the usual duration that is told of even when no tier stands out.
 const PLAIN_EXCESS: f64 = 0.5;
 /// Rise in the share of failed requests that is told of.
@@ -55,137 +57,19 @@ const ANOTHER: f64 = 0.25;
 /// Alternatives that are named.
 const ALTERNATIVES: usize = 5;
 
-/// What is to be judged.
-#[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// Who and what the requests refer to.
-    pub traces: &'a Traces,
-    /// Requests of a healthy capture; without one the first part of the subject serves.
-    pub baseline: Option<&'a Requests>,
-    /// The requests that are asked about.
-    pub subject: &'a Requests,
-    /// What parties are called.
-    pub names: &'a BTreeMap<Party, TierName>,
-    /// What metrics said in the baseline, and in the subject.
-    pub signals: (&'a Signals, &'a Signals),
-}
-
-/// Names the bottleneck, or says why none can be named.
-pub fn diagnose(question: Question<'_>) -> Report {
-    let baseline = question.baseline.into_iter().flat_map(|requests| &requests.keys);
-    let (tiers, tier_of) = tiers(baseline.chain(&question.subject.keys), question.traces, question.names);
-    let mut report = Report {
-        version: REPORT_VERSION,
-        traces: TraceCounts {
-            traces: question.subject.traces,
-            incomplete: question.subject.incomplete,
-            orphans: question.subject.orphans,
-            kept_one_in: question.traces.kept_one_in(),
-        },
-        ..Report::default()
-    };
-    let mut attributed = None;
-    for flow in [Flow::Front, Flow::Behind] {
-        let (before, whole) = parts(question, flow);
-        if before.len() < LEAST_REQUESTS || whole.len() < LEAST_REQUESTS {
-            if flow == Flow::Front {
-                report.summary = too_few(&before, &whole);
-                (report.window, report.baseline) = (stretch(&whole), stretch(&before));
-            }
-            continue;
-        }
-        let incident = onset::incident(&before, &whole);
-        let after = incident.map_or_else(|| whole.clone(), |chosen| Part { chosen, ..whole.clone() });
-        let comparison = compare::compare(&before, &after, &tier_of, By::Operation);
-        let wide = compare::compare(&before, &after, &tier_of, By::OperationAndRoute);
-        let scene = Scene {
-            traces: question.traces,
-            tiers: &tiers,
-            before: &before,
-            after: &after,
-            comparison: &comparison,
-            wide: &wide,
-            signals: question.signals,
-            load: None,
-        };
-        let (verdicts, share) = judge(&scene);
-        if report.tiers.is_empty() || !verdicts.is_empty() {
-            report.tiers = charges(&comparison, &tiers);
-            (report.window, report.baseline) = (stretch(&after), stretch(&before));
-            (report.usual_ms, report.excess_ms) = (Some(comparison.usual_ms), Some(comparison.excess_ms));
-            report.summary.clear();
-        }
-        if !verdicts.is_empty() {
-            (report.verdicts, attributed) = (verdicts, share);
-            break;
-        }
-    }
-    report.verdicts.extend(slow_burners(question, &tiers, &report.verdicts));
-    summarise(&mut report, attributed);
-    report
-}
-
-/// The tiers of all parties, and each party's place among them.
-fn tiers<'k>(
-    keys: impl Iterator<Item = &'k Key>,
-    traces: &Traces,
-    names: &BTreeMap<Party, TierName>,
-) -> (Vec<TierName>, BTreeMap<PartyId, usize>) {
-    let parties = keys.flat_map(|key| match key.place {
-        Place::At(party) => [party, party],
-        Place::Gap(from, to) => [from, to],
-    });
-    let (mut tiers, mut tier_of): (Vec<TierName>, BTreeMap<PartyId, usize>) = (Vec::new(), BTreeMap::new());
-    for party in parties {
-        tier_of.entry(party).or_insert_with(|| {
-            let name = name(traces.party(party), names);
-            tiers.iter().position(|known| *known == name).unwrap_or_else(|| {
-                tiers.push(name);
-                tiers.len() - 1
-            })
-        });
-    }
-    (tiers, tier_of)
-}
-
-/// What a party is called. A side of a service that was never seen as a tier is the service's other one.
-fn name(party: &Party, names: &BTreeMap<Party, TierName>) -> TierName {
-    let other_sides = match party {
-        Party::Service { namespace, name, .. } => [Side::Serves, Side::Processes, Side::Background]
-            .map(|side| Party::Service { namespace: namespace.clone(), name: name.clone(), side })
-            .to_vec(),
-        Party::Peer(_) => Vec::new(),
-    };
-    let mut candidates = std::iter::once(party).chain(&other_sides);
-    candidates.find_map(|candidate| names.get(candidate)).cloned().unwrap_or_else(|| party.presumed())
-}
-
-/// The baseline's requests of a flow, and those that are asked about.
-fn parts(question: Question<'_>, flow: Flow) -> (Part<'_>, Part<'_>) {
-    let of_flow = |requests: &Requests| requests.list.iter().map(|request| request.flow == flow).collect();
-    let subject = question.subject;
-    let mut after = Part { requests: subject, chosen: of_flow(subject) };
-    if let Some(baseline) = question.baseline {
-        return (Part { requests: baseline, chosen: of_flow(baseline) }, after);
-    }
-    let mut order: Vec<usize> = (0..subject.list.len()).filter(|place| after.chosen[*place]).collect();
-    order.sort_by_key(|place| subject.list[*place].start);
-    let first = ((order.len() as f64 * FIRST_PART) as usize).max(LEAST_REQUESTS).min(order.len());
-    let mut before = Part { requests: subject, chosen: vec![false; subject.list.len()] };
-    for place in &order[..first] {
-        before.chosen[*place] = true;
-        after.chosen[*place] = false;
-    }
-    (before, after)
-}
-
 /// The verdicts on one flow, and the share of the excess that is attributed to any tier.
 fn judge(scene: &Scene<'_>) -> (Vec<Verdict>, Option<f64>) {
     let comparison = scene.comparison;
     let slow = slow_tiers(scene);
     let failing = failing_tiers(comparison);
     let more_failed = comparison.failed.1 - comparison.failed.0;
-    let (tiers, symptom, excess) = if failing.is_empty() || (!slow.is_empty() && more_failed < MANY_FAILURES) {
+    let slow_share = slow.first().map_or(0.0, |first| first.score / comparison.usual_ms.max(1e-6));
+    let is_slow = !slow.is_empty()
+        && match scene.asked {
+            Asked::ByAlarm => more_failed < MANY_FAILURES,
+            Asked::BySomebody => more_failed < MANY_FAILURES && more_failed < slow_share,
+        };
+    let (tiers, symptom, excess) = if failing.is_empty() || is_slow {
         (slow, Symptom::Slower, comparison.excess_ms)
     } else {
         (failing, Symptom::Failing, more_failed)
@@ -224,18 +108,26 @@ fn behind_the_pool(scene: &Scene<'_>, mut tiers: Vec<Covered>) -> Vec<Covered> {
 
 /// The tiers that take longer, if any of them matters to requests.
 fn slow_tiers(scene: &Scene<'_>) -> Vec<Covered> {
-    let Comparison { pairs, depth, usual_ms, excess_ms, .. } = scene.comparison;
+    let Comparison { pairs, depth, usual_ms, excess_ms, longer, .. } = scene.comparison;
     let covered = cover::cover(pairs, depth, compare::Pair::weight_ms);
     let matters = |first: &Covered| {
-        let each = |pair: &&compare::Pair| pair.slower && pair.spot.touches(first.tier);
-        *excess_ms > 0.0
-            && (first.score >= LEAST_EFFECT * usual_ms
-                || pairs.iter().filter(each).any(|pair| pair.mean_ms - pair.usual_ms >= 3.0 * LEAST_EFFECT * usual_ms))
+        let mut shifted = pairs.iter().filter(|pair| pair.slower && pair.spot.touches(first.tier));
+        match scene.asked {
+            Asked::BySomebody => {
+                let is_told = |pair: &compare::Pair| pair.effect() >= if pair.sure { LEAST_TOLD } else { LEAST_EFFECT };
+                (*excess_ms > 0.0 && first.score >= LEAST_EFFECT * usual_ms) || shifted.any(is_told)
+            }
+            Asked::ByAlarm => {
+                *excess_ms > 0.0
+                    && (first.score >= LEAST_EFFECT * usual_ms
+                        || shifted.any(|pair| pair.mean_ms - pair.usual_ms >= 3.0 * LEAST_EFFECT * usual_ms))
+            }
+        }
     };
     if covered.first().is_some_and(matters) {
         return covered;
     }
-    let is_plain = *excess_ms >= PLAIN_EXCESS * usual_ms && compare::requests_take_longer(scene.before, scene.after);
+    let is_plain = *excess_ms >= PLAIN_EXCESS * usual_ms && *longer;
     if is_plain { cover::cover(pairs, depth, |pair| pair.excess_ms) } else { Vec::new() }
 }
 
@@ -311,89 +203,6 @@ fn tier_of_kind(scene: &Scene<'_>, kind: TierKind, shown_by: usize) -> Option<us
     };
     let of_kind = (0..scene.tiers.len()).filter(|tier| scene.tiers[*tier].kind == kind);
     of_kind.max_by_key(|tier| visits(*tier)).filter(|tier| visits(*tier) > 0)
-}
-
-/// What shows in a signal while requests may still be well: a replica that lags, a queue that grows.
-fn slow_burners(question: Question<'_>, tiers: &[TierName], known: &[Verdict]) -> Vec<Verdict> {
-    let (before, after) = question.signals;
-    let lag = after.lag(before).map(|(tier, most)| (Sign::Lags, tier, format!("up to {most:.1} s behind")));
-    let queue = after.queue().map(|(tier, words)| (Sign::QueueGrows, tier, words));
-    let found = [lag, queue].into_iter().flatten().filter_map(|(sign, id, words)| {
-        let class = CLASSES.iter().find(|class| class.signs == [sign])?;
-        // A queue grows because nobody takes from it: the workers, where there are any.
-        let worker = tiers.iter().find(|tier| sign == Sign::QueueGrows && tier.kind == TierKind::Worker);
-        let (kind, member) = id.split_once('/')?;
-        let tier = worker.map_or_else(
-            || Some(TierName { kind: TierKind::from_name(kind)?, member: member.to_owned() }),
-            |worker| Some(worker.clone()),
-        )?;
-        Some(Verdict {
-            tier: (&tier).into(),
-            class: Some(class.name.to_owned()),
-            title: class.title.to_owned(),
-            phase: class.phase,
-            confidence: 0.7,
-            explained_share: None,
-            alternatives: Vec::new(),
-            onset: None,
-            evidence: vec![words],
-            remedy_now: Some(class.now.to_owned()),
-            remedy_for_good: Some(class.for_good.to_owned()),
-        })
-    });
-    found.filter(|verdict| known.iter().all(|other| other.tier != verdict.tier)).collect()
-}
-
-/// What requests spent in each tier, most first.
-fn charges(comparison: &Comparison, tiers: &[TierName]) -> Vec<TierCharge> {
-    let (before, after) = comparison.requests;
-    let sum = |values: &[f64]| values.iter().sum::<f64>();
-    let total: f64 = comparison.pairs.iter().map(|pair| sum(&pair.after.charged_ms)).sum();
-    let charge = |tier: usize| {
-        let own = || comparison.pairs.iter().filter(move |pair| pair.spot == Spot::At(tier));
-        let gaps = || comparison.pairs.iter().filter(move |pair| matches!(pair.spot, Spot::Gap(_, to) if to == tier));
-        let visits: usize = own().map(|pair| pair.after.charged_ms.len()).sum();
-        let failed: usize = own().chain(gaps()).map(|pair| pair.after.failed).sum();
-        let now: f64 = own().map(|pair| sum(&pair.after.charged_ms)).sum();
-        TierCharge {
-            tier: (&tiers[tier]).into(),
-            visits: visits as u64,
-            usual_ms: own().map(|pair| sum(&pair.before.charged_ms)).sum::<f64>() / before as f64,
-            now_ms: now / after as f64,
-            path_share: now / total.max(1e-9),
-            gap_ms: gaps().next().map(|_| gaps().map(|pair| sum(&pair.after.charged_ms)).sum::<f64>() / after as f64),
-            failed_ratio: (failed as f64 / visits.max(1) as f64).min(1.0),
-        }
-    };
-    let mut all: Vec<TierCharge> = (0..tiers.len()).map(charge).filter(|charge| charge.visits > 0).collect();
-    all.sort_by(|one, other| other.now_ms.total_cmp(&one.now_ms));
-    all
-}
-
-fn stretch(part: &Part<'_>) -> Stretch {
-    let chosen = part.requests.list.iter().zip(&part.chosen).filter(|(_, chosen)| **chosen);
-    let starts: Vec<u64> = chosen.map(|(request, _)| request.start.as_millis()).collect();
-    Stretch {
-        from_unix_ms: starts.iter().min().copied(),
-        to_unix_ms: starts.iter().max().copied(),
-        requests: starts.len() as u64,
-    }
-}
-
-fn too_few(before: &Part<'_>, after: &Part<'_>) -> String {
-    let (count, what) =
-        if after.len() < LEAST_REQUESTS { (after.len(), "") } else { (before.len(), " in the baseline") };
-    format!("too few traces: {count}{what}, {LEAST_REQUESTS} are needed")
-}
-
-fn summarise(report: &mut Report, attributed: Option<f64>) {
-    if let Some(share) = attributed.filter(|share| *share < EXPLAINED) {
-        report.summary = format!("unexplained: {:.0} % attributed", share * 100.0);
-    } else if let Some(first) = report.verdicts.first() {
-        report.summary = format!("{}: {}", first.tier.id, first.title);
-    } else if report.summary.is_empty() {
-        "healthy: no verdict".clone_into(&mut report.summary);
-    }
 }
 
 #[cfg(test)]

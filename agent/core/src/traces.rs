@@ -121,6 +121,8 @@ pub struct Request {
     pub flow: Flow,
     /// Index into [`Requests::keys`] of its root.
     pub key: u32,
+    /// Fingerprint of what its root asked the next services for, where a gateway calls all requests alike.
+    pub asks: u64,
     /// When it started, by its own clock.
     pub start: UnixNanos,
     /// How long it took.

@@ -24,7 +24,7 @@ pub(super) fn decode(body: &[u8], limits: &Limits) -> Result<Decoded, Malformed>
 }
 
 fn resource_metrics(message: &[u8], limits: &Limits, decoded: &mut Decoded) -> Result<(), Malformed> {
-    let resource = resource::intern(message, &mut decoded.batch.resources)?;
+    let resource = resource::intern(message, resource::Sender::OfMetrics, &mut decoded.batch.resources)?;
     let mut fields = Fields::new(message);
     while let Some(scope_metrics) = fields.next()? {
         if scope_metrics.number != 2 {

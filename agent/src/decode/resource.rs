@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
+use tiertop_core::engine::naming::pod_stem;
 use tiertop_core::observation::{AttributeValue, Resource};
 
 use super::attributes::{Scalar, kept, split_key_value};
@@ -11,12 +12,21 @@ use crate::wire::{Fields, Malformed, text};
 /// Most attributes kept of a resource, beyond those with a field of their own.
 const KEPT_ATTRIBUTES: usize = 32;
 
+/// Whom a resource is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// Who sends spans works itself: if it says no name, what runs it names it.
+    OfSpans,
+    /// Who sends metrics may watch another.
+    OfMetrics,
+}
+
 /// Index of the resource in `resources`, where it is put unless an equal one is there.
 ///
 /// `message` holds the `ResourceSpans` or `ResourceMetrics`: its field 1 is the resource, which
 /// may come after what it describes.
-pub(super) fn intern(message: &[u8], resources: &mut Vec<Resource>) -> Result<u32, Malformed> {
-    let resource = read(message)?;
+pub(super) fn intern(message: &[u8], sender: Sender, resources: &mut Vec<Resource>) -> Result<u32, Malformed> {
+    let resource = read(message, sender)?;
     let place = resources.iter().position(|known| known.fingerprint == resource.fingerprint);
     Ok(place.unwrap_or_else(|| {
         resources.push(resource);
@@ -30,9 +40,19 @@ struct Host {
     name: Option<Box<str>>,
     process: Option<Box<str>>,
     pod: Option<Box<str>>,
+    /// What it is a part of, and the place of that in [`NAMED_BY`].
+    workload: Option<(usize, Box<str>)>,
 }
 
-fn read(message: &[u8]) -> Result<Resource, Malformed> {
+/// What a service is called that says no name: the first of these that is there, as the semantic conventions
+/// for Kubernetes have it.
+const NAMED_BY: [&[u8]; 5] =
+    [b"k8s.deployment.name", b"k8s.statefulset.name", b"k8s.daemonset.name", b"k8s.cronjob.name", b"k8s.job.name"];
+
+/// What SDKs call a service that nobody named.
+const UNKNOWN: &str = "unknown_service";
+
+fn read(message: &[u8], sender: Sender) -> Result<Resource, Malformed> {
     let mut resource = Resource::default();
     let mut host = Host::default();
     let mut environment_old = None;
@@ -52,6 +72,13 @@ fn read(message: &[u8]) -> Result<Resource, Malformed> {
         }
     }
     resource.environment = resource.environment.take().or(environment_old);
+    let is_unnamed = resource.service_name.is_empty() || resource.service_name.starts_with(UNKNOWN);
+    if is_unnamed && sender == Sender::OfSpans {
+        let of_pod = || host.pod.as_deref().map(|pod| pod_stem(pod).unwrap_or(pod).into());
+        if let Some(name) = host.workload.take().map(|(_, name)| name).or_else(of_pod) {
+            resource.service_name = name;
+        }
+    }
     resource.instance = resource.instance.take().or_else(|| match (host.name, host.process) {
         (Some(name), Some(process)) => Some(format!("{name}/{process}").into()),
         (Some(name), None) => Some(name),
@@ -86,7 +113,13 @@ fn put(
         b"process.pid" => host.process = words(),
         b"host.name" => host.name = words(),
         b"k8s.pod.name" => host.pod = words(),
-        _ => {}
+        _ => {
+            let rank = NAMED_BY.iter().position(|name| *name == key);
+            let known = host.workload.as_ref().map_or(NAMED_BY.len(), |(rank, _)| *rank);
+            if let Some(rank) = rank.filter(|rank| *rank < known) {
+                host.workload = words().map(|name| (rank, name));
+            }
+        }
     }
     if says_which_server(key)
         && let Some(value) = scalar.to_kept()

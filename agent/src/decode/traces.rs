@@ -58,7 +58,7 @@ struct Header<'a> {
 impl Walk<'_> {
     fn resource_spans<'a>(&mut self, message: &'a [u8], slots: &mut Slots<'a>) -> Result<(), Malformed> {
         let resources = &mut self.decoded.batch.resources;
-        let resource = resource::intern(message, resources)?;
+        let resource = resource::intern(message, resource::Sender::OfSpans, resources)?;
         let fingerprint = resources[resource as usize].fingerprint;
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {

@@ -95,6 +95,31 @@ pub async fn once(options: &ClientOptions, timeout: Duration) -> Result<Snapshot
     }
 }
 
+/// Asks an agent for the past, over a link of its own that is made when it is first needed.
+#[derive(Debug)]
+pub struct Past {
+    options: ClientOptions,
+    client: Option<link::Client>,
+}
+
+impl Past {
+    /// Of the agent that these options name.
+    pub fn new(options: ClientOptions) -> Self {
+        Self { options, client: None }
+    }
+
+    /// The second of a moment, or the last before it, or the first that is kept.
+    pub async fn at(&mut self, unix_ms: u64) -> Result<Snapshot, ClientError> {
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => link::connect(&self.options).await?,
+        };
+        let found = link::past(&mut client, &self.options, unix_ms).await;
+        self.client = found.is_ok().then_some(client);
+        found
+    }
+}
+
 /// Connects, passes on and connects again, until the events are no longer read.
 async fn run(options: &ClientOptions, events: &mpsc::Sender<FeedEvent>) {
     // Attempts in a row that brought no snapshot.

@@ -32,7 +32,7 @@ mod traces;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tiertop_core::snapshot::{CapacityView, DiagnosisView, ReasonCount, SNAPSHOT_VERSION, Snapshot, Window};
+use tiertop_core::snapshot::{CapacityView, DiagnosisView, ReasonCount, SNAPSHOT_VERSION, Snapshot, TraceView, Window};
 
 use super::{Detail, wire};
 
@@ -139,6 +139,11 @@ pub fn from_wire(message: wire::Snapshot) -> Result<Snapshot, ConvertError> {
         closed_seconds,
         pipeline,
     })
+}
+
+/// The trace that a message says.
+pub fn trace_from_wire(message: wire::Trace) -> TraceView {
+    traces::from_wire(message)
 }
 
 /// Refuses the snapshots of a newer version than this code knows.

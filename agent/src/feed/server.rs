@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::history::History;
 use futures_util::stream::{self, Stream};
 use tiertop_core::snapshot::{SNAPSHOT_VERSION, Snapshot};
 use tokio::net::TcpListener;
@@ -109,12 +110,13 @@ pub fn bind(options: FeedOptions) -> Result<FeedListener, FeedError> {
 pub async fn serve(
     listener: FeedListener,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    history: Option<History>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), FeedError> {
     let FeedListener { listener, address: _, token } = listener;
     let (publish, frames) = watch::channel(Arc::new(Frame::new(Arc::default())));
     let (stop, stopped) = oneshot::channel::<()>();
-    let service = FeedServer::new(Watchers { frames, seats: Arc::new(Semaphore::new(MAX_CLIENTS)) })
+    let service = FeedServer::new(Watchers { frames, history, seats: Arc::new(Semaphore::new(MAX_CLIENTS)) })
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -167,6 +169,7 @@ fn admit(token: Option<&Token>, request: Request<()>) -> Result<Request<()>, Sta
 /// The service: the newest frame, and the seats left.
 struct Watchers {
     frames: watch::Receiver<Arc<Frame>>,
+    history: Option<History>,
     seats: Arc<Semaphore>,
 }
 
@@ -179,6 +182,19 @@ impl Feed for Watchers {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             snapshot_version: SNAPSHOT_VERSION,
         }))
+    }
+
+    async fn past(&self, request: Request<wire::PastRequest>) -> Result<Response<EncodedSnapshot>, Status> {
+        let Some(history) = self.history.clone() else { return Err(Status::not_found("nothing is kept")) };
+        let at = request.get_ref().at_unix_ms;
+        // Unpacking takes some milliseconds, which the other streams need not wait for.
+        let found = tokio::task::spawn_blocking(move || history.at(at).map(|found| found.map(encoded))).await;
+        match found {
+            Ok(Ok(Some(snapshot))) => Ok(Response::new(snapshot)),
+            Ok(Ok(None)) => Err(Status::not_found("nothing is kept yet")),
+            Ok(Err(error)) => Err(Status::internal(error.to_string())),
+            Err(error) => Err(Status::internal(error.to_string())),
+        }
     }
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -196,6 +212,10 @@ impl Feed for Watchers {
             Some((Ok(watcher.next().await?), watcher))
         }))))
     }
+}
+
+fn encoded(snapshot: Arc<Snapshot>) -> EncodedSnapshot {
+    Frame::new(snapshot).encoded(Detail::Full)
 }
 
 /// One client's place in the feed; its seat is free again when it is dropped.

@@ -84,7 +84,7 @@ impl ShipArgs {
                 spool: self.spool.clone().or_else(|| cloudwatch.spool.clone()).unwrap_or_else(default_spool),
                 spool_bytes: u64::from(spool_mib) << 20,
             },
-            xray: self.xray.options(),
+            xray: self.xray.over(&file.xray),
         }
     }
 }

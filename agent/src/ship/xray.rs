@@ -48,7 +48,7 @@ const LAST_ATTEMPT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(1);
 
 /// What is shipped to X-Ray, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct XrayOptions {
     /// Which traces.
     pub rules: ChoiceRules,

@@ -8,6 +8,7 @@ use tiertop_agent::feed::client::{ClientOptions, FeedEvent};
 use tiertop_agent::feed::server::{self, FeedError, FeedOptions};
 use tiertop_agent::feed::wire::feed_client::FeedClient;
 use tiertop_agent::feed::{Detail, Token};
+use tiertop_agent::history::{self, HistoryOptions};
 use tiertop_core::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -32,11 +33,21 @@ pub(crate) struct Stage {
 impl Stage {
     /// Serves on an address, with an engine that has not ticked yet.
     pub(crate) fn on(address: SocketAddr, token: Option<Token>) -> Self {
+        Self::keeping(address, token, false)
+    }
+
+    /// The same, and it keeps history or not.
+    pub(crate) fn keeping(address: SocketAddr, token: Option<Token>, keeps: bool) -> Self {
         let listener = server::bind(FeedOptions { address, token }).unwrap();
         let address = listener.address();
         let (snapshots, newest) = watch::channel(Arc::default());
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(server::serve(listener, newest, async {
+        let history = keeps.then(|| {
+            let (history, keeper) = history::keep(HistoryOptions::default(), newest.clone()).unwrap();
+            tokio::spawn(keeper);
+            history
+        });
+        let serving = tokio::spawn(server::serve(listener, newest, history, async {
             drop(stopped.await);
         }));
         Self { address, snapshots, stop, serving }

@@ -8,7 +8,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
-use crate::stage::{Stage, next_snapshot, numbered, within};
+use crate::stage::{ANY_PORT, Stage, next_snapshot, numbered, within};
 
 /// The smallest window that HTTP/2 starts with.
 const NARROW: u32 = 65_535;
@@ -151,4 +151,32 @@ async fn the_server_ends_with_its_engine() {
     assert_eq!(number(&mut stream).await, 1);
     stage.snapshots = tokio::sync::watch::channel(std::sync::Arc::default()).0;
     assert!(within(stream.message()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_past_second_is_fetched_while_others_come() {
+    let stage = Stage::keeping(ANY_PORT, None, true);
+    let mut events = client::watch(stage.options());
+    for n in 1..=25 {
+        stage.publish(numbered(n * 1_000));
+        next_snapshot(&mut events).await;
+    }
+    let mut past = client::Past::new(stage.options());
+    for (asked, found) in [(7_400, 7), (0, 1), (24_000, 24), (90_000, 25)] {
+        let found = numbered(found * 1_000);
+        // The last one may be on its way to history.
+        let kept = async {
+            while within(past.at(asked)).await.unwrap() != found {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(kept).await;
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_keeps_nothing_says_so() {
+    let stage = Stage::open();
+    let error = within(client::Past::new(stage.options()).at(1)).await.unwrap_err().to_string();
+    assert!(error.contains("keeps nothing"), "{error}");
 }

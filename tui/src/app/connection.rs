@@ -2,6 +2,8 @@
 
 use tiertop_core::time::UnixNanos;
 
+use crate::source::Playing;
+
 /// Seconds without a snapshot after which the picture is called old: snapshots come each second.
 const OLD_AFTER_SECONDS: f64 = 3.5;
 
@@ -27,6 +29,15 @@ enum Link {
 /// How things stand, worst first: what the header shows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
+    /// A recording is shown.
+    Replay(Playing),
+    /// The user went back in time.
+    Past {
+        /// To when, milliseconds since the Unix epoch.
+        at_unix_ms: u64,
+        /// How far one step goes.
+        step_s: u64,
+    },
     /// The user holds the picture.
     Paused {
         /// Since when.
@@ -58,7 +69,7 @@ pub enum Status {
 impl Status {
     /// Whether what it says changes with every second.
     pub fn counts_seconds(&self) -> bool {
-        !matches!(self, Self::Live | Self::Ended(_) | Self::Waiting)
+        !matches!(self, Self::Live | Self::Ended(_) | Self::Waiting | Self::Replay(_))
     }
 }
 

@@ -7,6 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::*;
 use crate::fixture;
 use crate::keymap::Key;
+use crate::source::{Playing, Speed};
 
 const NOW: u64 = fixture::NOW_S;
 
@@ -182,7 +183,7 @@ fn traces_are_those_of_the_tier_at_fault_until_all_are_asked_for() {
     let listed = |app: &App| app.looking.traces(app.shown().unwrap()).len();
     press(&mut app, KeyCode::Char('t'));
     assert_eq!(listed(&app), 1);
-    press(&mut app, KeyCode::Char('a'));
+    press(&mut app, KeyCode::Char('A'));
     assert_eq!(listed(&app), 5);
     press(&mut app, KeyCode::Char('s'));
     let shown = app.shown().unwrap();
@@ -316,7 +317,7 @@ fn every_key_in_the_table_does_something() {
     }
 }
 
-/// Applications in a context, with the cursor at the top and at the bottom.
+/// Applications in a context, with the cursor at the top and at the bottom, and elsewhere in time.
 fn starts(context: Context) -> Vec<App> {
     let mut top = app(match context {
         Context::Waiting => fixture::waiting(),
@@ -337,5 +338,14 @@ fn starts(context: Context) -> Vec<App> {
     }
     let mut bottom = top.clone();
     press(&mut bottom, KeyCode::Char('G'));
-    vec![top, bottom]
+    // In the past, with longer steps, and in a recording.
+    let mut past = top.clone();
+    press(&mut past, KeyCode::Char('-'));
+    press(&mut past, KeyCode::Left);
+    past.update(Event::Source(SourceUpdate::Past(Arc::new(fixture::warning()))));
+    let mut recording = App { label: SourceLabel::Replay("night".to_owned()), ..top.clone() };
+    let speed = Speed::default();
+    let playing = Playing { on: true, speed, first_unix_ms: 0, last_unix_ms: NOW * 1_000 };
+    recording.update(Event::Source(SourceUpdate::Playing(playing)));
+    vec![top, bottom, past, recording]
 }

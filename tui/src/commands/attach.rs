@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use color_eyre::eyre::Result;
 use tiertop::run;
-use tiertop::source::{SourceLabel, SourceUpdate};
+use tiertop::source::{Source, SourceLabel, SourceUpdate};
 use tiertop_agent::args;
-use tiertop_agent::feed::client::{self, ClientOptions, FeedEvent};
+use tiertop_agent::feed::client::{self, ClientOptions, FeedEvent, Past};
 use tiertop_agent::feed::{Detail, FeedAddress};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::channel;
 
-use super::{Format, ScreenArgs, WAITING_UPDATES, print};
+use super::{Format, ScreenArgs, WAITING_ASKS, WAITING_UPDATES, newest_moment, print};
 
 /// Where to look, and how to show it.
 #[derive(Debug, Args)]
@@ -50,30 +51,51 @@ pub(crate) async fn run(args: AttachArgs) -> Result<ExitCode> {
             }
         };
     }
-    let address = options.address.to_string();
-    let exit = run::run(args.screen.options(label), updates_of_feed(client::watch(options), address)).await?;
+    let exit = run::run(args.screen.options(label), source_of(options)).await?;
     Ok(ExitCode::from(exit.code()))
 }
 
-/// What the feed's client tells, in the screen's words.
-fn updates_of_feed(mut events: Receiver<FeedEvent>, mut address: String) -> Receiver<SourceUpdate> {
+/// What the feed's client tells, in the screen's words, and the past that it fetches.
+fn source_of(options: ClientOptions) -> Source {
     let (sender, updates) = channel(WAITING_UPDATES);
+    let (asks, mut asked) = channel(WAITING_ASKS);
+    let mut address = options.address.to_string();
+    let mut past = Past::new(options.clone());
+    let mut events = client::watch(options);
     tokio::spawn(async move {
-        while let Some(event) = events.recv().await {
-            let update = match event {
-                FeedEvent::Connecting { attempt, error } => {
-                    SourceUpdate::Connecting { address: address.clone(), attempt, error }
-                }
-                FeedEvent::Connected { address: at, .. } => {
-                    address.clone_from(&at);
-                    SourceUpdate::Connected { address: at }
-                }
-                FeedEvent::Snapshot(snapshot) => SourceUpdate::Snapshot(snapshot),
+        loop {
+            let update = tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => Some(told(event, &mut address)),
+                    None => return,
+                },
+                Some(ask) = asked.recv() => match newest_moment(ask, &mut asked) {
+                    Some(unix_ms) => Some(match past.at(unix_ms).await {
+                        Ok(snapshot) => SourceUpdate::Past(Arc::new(snapshot)),
+                        Err(error) => SourceUpdate::Note(error.to_string()),
+                    }),
+                    None => None,
+                },
             };
-            if sender.send(update).await.is_err() {
+            if let Some(update) = update
+                && sender.send(update).await.is_err()
+            {
                 return;
             }
         }
     });
-    updates
+    Source { updates, asks }
+}
+
+fn told(event: FeedEvent, address: &mut String) -> SourceUpdate {
+    match event {
+        FeedEvent::Connecting { attempt, error } => {
+            SourceUpdate::Connecting { address: address.clone(), attempt, error }
+        }
+        FeedEvent::Connected { address: at, .. } => {
+            address.clone_from(&at);
+            SourceUpdate::Connected { address: at }
+        }
+        FeedEvent::Snapshot(snapshot) => SourceUpdate::Snapshot(snapshot),
+    }
 }

@@ -46,9 +46,6 @@ struct CostArgs {
     /// File with the token that the agent asks for; else `TIERTOP_FEED_TOKEN` is read.
     #[arg(long, value_name = "FILE", requires = "from")]
     token_file: Option<PathBuf>,
-    /// Traces a second that are shipped at most.
-    #[arg(long, value_name = "TRACES", default_value_t = 5.0)]
-    traces: f64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -70,19 +67,19 @@ pub(crate) async fn run(args: AwsArgs) -> Result<ExitCode> {
             (snapshot.tiers.iter().map(|tier| tier.kind).collect(), reported(&snapshot))
         }
     };
-    let estimate = estimate(&usage(&ship, args.traces, tiers, reported));
+    let estimate = estimate(&usage(&ship, tiers, reported));
     say(&if args.json { serde_json::to_string_pretty(&estimate)? + "\n" } else { text(&estimate) });
     Ok(ExitCode::SUCCESS)
 }
 
-fn usage(ship: &ShipOptions, traces: f64, tiers: Vec<TierKind>, reported: Option<u64>) -> Usage {
+fn usage(ship: &ShipOptions, tiers: Vec<TierKind>, reported: Option<u64>) -> Usage {
     let ships = |exporter| ship.exporters.is_empty() || ship.exporters.contains(&exporter);
     let encoder = &ship.cloudwatch.encoder;
     let metrics = MetricsUsage { resolution_s: encoder.resolution_s, ceiling: encoder.series_ceiling, reported };
     Usage {
         tiers,
         metrics: ships(Exporter::Cloudwatch).then_some(metrics),
-        traces_per_second: ships(Exporter::Xray).then_some(traces),
+        traces_per_second: ships(Exporter::Xray).then_some(ship.xray.rules.traces_per_second),
     }
 }
 

@@ -10,12 +10,13 @@ use color_eyre::eyre::{Result, WrapErr, eyre};
 use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
 use tiertop_agent::agent::{Agent, AgentOptions};
-use tiertop_agent::configuration::ConfigurationArgs;
+use tiertop_agent::configuration::{Configuration, ConfigurationArgs};
+use tiertop_agent::history::args::RecordArgs;
 use tiertop_demo::Demo;
 use tiertop_demo::node::{self, NodeArgs};
 use tiertop_demo::play::{Interrupt, Play, PlayArgs};
 
-use super::{Format, ScreenArgs, print, say, updates_of};
+use super::{Format, ScreenArgs, print, say, source_of};
 
 /// How long a report without a screen watches, unless told.
 const HEADLESS_FOR: Duration = Duration::from_secs(30);
@@ -38,6 +39,8 @@ pub(crate) struct DemoArgs {
     screen: ScreenArgs,
     #[command(flatten)]
     configuration: ConfigurationArgs,
+    #[command(flatten)]
+    record: RecordArgs,
     #[cfg(feature = "aws")]
     #[command(flatten)]
     ship: tiertop_agent::ship::args::ShipArgs,
@@ -86,12 +89,16 @@ async fn start(args: &DemoArgs, play: &Play) -> Result<(Agent, Demo)> {
 async fn start_agent(args: &DemoArgs) -> Result<Agent> {
     let file = args.configuration.read()?;
     let shipping = tiertop_agent::ship::Shipping::start(args.ship.over(&file)).await?;
-    Ok(Agent::start_shipping(AgentOptions::private().configured(&file), shipping)?)
+    Ok(Agent::start_shipping(agent_options(args, &file), shipping)?)
 }
 
 #[cfg(not(feature = "aws"))]
 async fn start_agent(args: &DemoArgs) -> Result<Agent> {
-    Ok(Agent::start(AgentOptions::private().configured(&args.configuration.read()?))?)
+    Ok(Agent::start(agent_options(args, &args.configuration.read()?))?)
+}
+
+fn agent_options(args: &DemoArgs, file: &Configuration) -> AgentOptions {
+    AgentOptions { history: args.record.options(&file.history), ..AgentOptions::private().configured(file) }
 }
 
 async fn stop(demo: Demo, agent: Agent) -> Result<()> {
@@ -111,7 +118,7 @@ async fn run_play(play: &Play, demo: &Demo, shutdown: impl Future<Output = ()>) 
 
 /// The screen, until the user quits or the time is over.
 async fn show(args: &DemoArgs, play: &Play, demo: &Demo, agent: &Agent) -> Result<ExitCode> {
-    let screen = run::run(args.screen.options(SourceLabel::Demo), updates_of(agent.snapshots()));
+    let screen = run::run(args.screen.options(SourceLabel::Demo), source_of(agent));
     tokio::select! {
         exit = screen => Ok(ExitCode::from(exit?.code())),
         played = run_play(play, demo, std::future::pending()) => played.map(|_| ExitCode::SUCCESS),

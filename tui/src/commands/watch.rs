@@ -9,7 +9,7 @@ use tiertop::source::SourceLabel;
 use tiertop::{run, terminal};
 use tiertop_agent::args::AgentArgs;
 
-use super::{Format, ScreenArgs, print, updates_of};
+use super::{Format, ScreenArgs, print, source_of};
 
 /// What to take in, and how to show it.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: WatchArgs) -> Result<ExitCode> {
         print(&last, Format::of(args.json))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let exit = run::run(args.screen.options(SourceLabel::Embedded), updates_of(agent.snapshots())).await?;
+    let exit = run::run(args.screen.options(SourceLabel::Embedded), source_of(&agent)).await?;
     agent.stop().await;
     Ok(ExitCode::from(exit.code()))
 }

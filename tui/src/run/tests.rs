@@ -27,7 +27,7 @@ async fn play(events: Vec<Event>) -> (String, Result<Exit>, Vec<Control>) {
     let mut app = App::new(SourceLabel::Demo, UnixNanos::from_seconds(fixture::NOW_S));
     let look = Look::new(Palette::None, Signs::Unicode);
     let mut asked = Vec::new();
-    let exit = drive(&mut terminal, &mut app, &look, receiver, |control| {
+    let exit = drive(&mut terminal, &mut app, &look, (receiver, channel(1).0), |control| {
         asked.push(control);
         Ok(())
     })
@@ -85,7 +85,7 @@ async fn a_flood_of_events_is_drawn_too() {
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     let mut app = App::new(SourceLabel::Demo, UnixNanos::from_seconds(fixture::NOW_S));
     let look = Look::new(Palette::None, Signs::Unicode);
-    let exit = drive(&mut terminal, &mut app, &look, receiver, |_| Ok(())).await;
+    let exit = drive(&mut terminal, &mut app, &look, (receiver, channel(1).0), |_| Ok(())).await;
     assert_eq!(exit.unwrap(), Exit::Signal(Signal::Terminate));
     assert!(terminal.backend().to_string().contains("LIVE"));
 }

@@ -125,6 +125,9 @@ fn state(app: &App, theme: &Theme) -> (String, Style) {
     let (text, style) = match app.status() {
         Status::Live if app.context() != Context::Waiting => ("● LIVE".to_owned(), theme.good),
         Status::Live | Status::Waiting => ("○ WAITING".to_owned(), theme.accent),
+        Status::Replay(playing) if playing.on => (format!("▶ {}", playing.speed), theme.accent),
+        Status::Replay(playing) => (format!("‖ {}", playing.speed), theme.warn),
+        Status::Past { .. } => ("◀ PAST".to_owned(), theme.warn),
         Status::Paused { .. } => ("‖ PAUSED".to_owned(), theme.warn),
         Status::Connecting { .. } => ("○ CONNECTING".to_owned(), theme.warn),
         Status::Old(seconds) => (format!("○ NO DATA {}", format::whole_seconds(seconds)), theme.bad),
@@ -148,6 +151,24 @@ pub fn status_line(app: &App, theme: &Theme) -> Option<Line<'static>> {
                 format!("‖ held at {at} for {lasting} · no new data, newest {newest} · Space goes on")
             };
             (text, theme.warn)
+        }
+        Status::Past { at_unix_ms, step_s } => {
+            let at = format::clock(at_unix_ms / 1000);
+            let newest = app.live().map_or(0, |live| live.at_unix_ms);
+            let ago = format::whole_seconds(newest.saturating_sub(at_unix_ms) / 1000);
+            let step = format::whole_seconds(step_s);
+            let text = format!("◀ as it was at {at}, {ago} ago · ← → {step} a step, + - change it · a live again");
+            (text, theme.warn)
+        }
+        Status::Replay(playing) => {
+            let (first, last) = (playing.first_unix_ms / 1000, playing.last_unix_ms / 1000);
+            let step = format::whole_seconds(app.travel.step_s());
+            let (first, last) = (format::clock(first), format::clock(last));
+            let text = app.note().map_or_else(
+                || format!("recorded {first} to {last} · Space holds or plays · < > speed · ← → {step} a step, + -"),
+                str::to_owned,
+            );
+            (text, theme.accent)
         }
         Status::Connecting { address, attempt, error, last_data_s: Some(seconds) } => {
             let last = format::whole_seconds(seconds);

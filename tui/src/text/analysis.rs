@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use tiertop_core::diagnosis::{Report, Stretch, TierCharge};
-use tiertop_core::snapshot::StallView;
+use tiertop_core::snapshot::{IncidentView, StallView};
 use tiertop_core::verdict::Verdict;
 
 use crate::format::{self, Align, fit};
-use crate::screen::words;
+use crate::screen::{finding, words};
 
 /// Everything that an analysis found, as lines of text.
 pub fn print_report(report: &Report) -> String {
@@ -16,6 +16,7 @@ pub fn print_report(report: &Report) -> String {
     for verdict in &report.verdicts {
         verdict_lines(verdict, &mut text);
     }
+    incidents(&report.incidents, &mut text);
     tiers(report, &mut text);
     if let (Some(usual_ms), Some(excess_ms)) = (report.usual_ms, report.excess_ms) {
         let (usual, sign) = (format::duration_ms(usual_ms), if excess_ms < 0.0 { "less" } else { "more" });
@@ -52,6 +53,24 @@ fn verdict_lines(verdict: &Verdict, text: &mut String) {
         .collect();
     if !others.is_empty() {
         line!(text, "  else      {}", others.join(", "));
+    }
+}
+
+/// The incidents that came and went, one after the other.
+fn incidents(incidents: &[IncidentView], text: &mut String) {
+    for (place, incident) in incidents.iter().enumerate() {
+        let clock = |unix_ms: u64| format::clock(unix_ms / 1000);
+        let until = incident.ended_unix_ms.map_or_else(|| "the end".to_owned(), clock);
+        let (title, tier) = match &incident.verdict {
+            Some(verdict) => (verdict.title.clone(), format!(": {}", words::tier_name(&verdict.tier.id))),
+            None => (incident.unexplained.clone(), String::new()),
+        };
+        let gap = if place == 0 { "\n" } else { "" };
+        line!(text, "{gap}incident {}, {} to {until} UTC: {title}{tier}", place + 1, clock(incident.onset_unix_ms));
+        let requests = finding::requests(incident);
+        if !requests.is_empty() {
+            line!(text, "  worst at {} UTC: requests {requests}", clock(incident.peak_unix_ms));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tiertop_core::diagnosis::{REPORT_VERSION, ReadCounts, Report, Stretch, TierCharge, TraceCounts};
 use tiertop_core::phase::Phase;
-use tiertop_core::snapshot::StallView;
+use tiertop_core::snapshot::{IncidentView, StallView};
 use tiertop_core::tier::TierKind;
 use tiertop_core::verdict::{Alternative, TierRef, Verdict};
 
@@ -121,22 +121,40 @@ fn report() -> Report {
         gap_ms,
         failed_ratio: 0.005,
     };
+    let verdict = Verdict {
+        tier: primary.clone(),
+        class: Some("lock-contention".to_owned()),
+        title: "writes wait, reads do not".to_owned(),
+        phase: Some(Phase::Writes),
+        confidence: 0.91,
+        explained_share: Some(0.94),
+        alternatives: vec![Alternative { tier: app.clone(), explained_share: 0.04 }],
+        onset: Some(1_795_456_800_000),
+        evidence: vec!["INSERT orders: 190 ms in each of 180 visits, usually 8.1 ms".to_owned()],
+        remedy_now: Some("find the transaction that holds the lock, and end it".to_owned()),
+        remedy_for_good: Some("short transactions".to_owned()),
+    };
+    let incident = IncidentView {
+        id: 1,
+        onset_unix_ms: 1_795_456_800_000,
+        opened_unix_ms: 1_795_456_806_000,
+        peak_unix_ms: 1_795_456_830_000,
+        ended_unix_ms: Some(1_795_456_860_000),
+        usual_ms: Some(40.0),
+        excess_ms: Some(180.0),
+        peak_excess_ms: Some(240.0),
+        failed_ratio: Some(0.0),
+        verdict: Some(verdict.clone()),
+        unexplained: String::new(),
+        changes: 0,
+        victims: vec![app.id.clone()],
+        new_versions: vec!["app/checkout 2".to_owned()],
+    };
     Report {
         version: REPORT_VERSION,
         summary: "db-primary/orders@db1:5432: writes wait, reads do not".to_owned(),
-        verdicts: vec![Verdict {
-            tier: primary.clone(),
-            class: Some("lock-contention".to_owned()),
-            title: "writes wait, reads do not".to_owned(),
-            phase: Some(Phase::Writes),
-            confidence: 0.91,
-            explained_share: Some(0.94),
-            alternatives: vec![Alternative { tier: app.clone(), explained_share: 0.04 }],
-            onset: Some(1_795_456_800_000),
-            evidence: vec!["INSERT orders: 190 ms in each of 180 visits, usually 8.1 ms".to_owned()],
-            remedy_now: Some("find the transaction that holds the lock, and end it".to_owned()),
-            remedy_for_good: Some("short transactions".to_owned()),
-        }],
+        verdicts: vec![verdict],
+        incidents: vec![incident],
         tiers: vec![charge(&primary, None), charge(&app, Some(1.2))],
         stalls: vec![StallView {
             start_unix_ms: 1_795_456_812_290,

@@ -13,6 +13,7 @@ mod demo;
 mod fixture;
 mod processes;
 mod refusals;
+mod replay;
 #[cfg(feature = "demo")]
 mod scorecard;
 mod session;

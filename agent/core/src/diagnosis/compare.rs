@@ -6,6 +6,9 @@
 //! 2. `log(mean / usual) / MAD` of the logarithms is over 3, or Welch's t of the logarithms is over 4;
 //! 3. more visits are over what the baseline hardly ever exceeds than its own share makes likely.
 //!
+//! A tier's operation may take longer for one route than for another: where the baseline has enough visits of a route,
+//! each visit is measured by those, so that another mix of routes is no shift.
+//!
 //! The shift's *weight* is its mean excess times how often it comes in a request: the milliseconds of an
 //! average request that it explains.
 
@@ -14,6 +17,7 @@ use std::collections::BTreeMap;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::routes::{self, Durations, Routes};
 use crate::classify::Act;
 use crate::traces::{OperationId, PartyId, Place, Requests};
 
@@ -25,6 +29,8 @@ const LEAST_SPREAD: f64 = 0.1;
 const FLOOR_MS: f64 = 0.05;
 /// Visits of a key without which nothing is said of it.
 const LEAST_VISITS: usize = 3;
+/// Visits of the baseline without which those of one route are not measured by themselves.
+const LEAST_OF_ROUTE: usize = 8;
 /// Share of the baseline's visits that is cut off its mean.
 const CUT: f64 = 0.02;
 
@@ -75,6 +81,14 @@ pub(super) struct Share {
 pub(super) struct Seen {
     /// Milliseconds charged, a value a visit.
     pub(super) charged_ms: Vec<f64>,
+    /// The process of each visit.
+    pub(super) processes: Vec<u32>,
+    /// The route of each visit's request.
+    routes: Vec<u32>,
+    /// Requests with such a visit that have a usual duration, and the sum of those, milliseconds.
+    asking: (usize, f64),
+    /// The request of the last visit.
+    last_request: Option<u32>,
     /// Visits in which a failure began.
     pub(super) failed: usize,
     /// The same by process.
@@ -95,6 +109,8 @@ pub(super) struct Pair {
     pub(super) mean_ms: f64,
     /// It takes longer.
     pub(super) slower: bool,
+    /// The ordinary visit does, not only some.
+    pub(super) sure: bool,
     /// Milliseconds of an average request by which it takes longer, shifted or not.
     pub(super) excess_ms: f64,
     /// Milliseconds of an average request for calls that were not made before, if that is a shift.
@@ -107,6 +123,13 @@ impl Pair {
     /// Milliseconds of an average request that its shifts explain.
     pub(super) fn weight_ms(&self) -> f64 {
         self.extra_ms + if self.slower { self.excess_ms } else { 0.0 }
+    }
+
+    /// By how much it makes those requests longer that come here, as a share of what these usually take.
+    pub(super) fn effect(&self) -> f64 {
+        let (requests, usual_ms) = self.after.asking;
+        let visits = self.after.charged_ms.len() as f64;
+        if requests == 0 { 0.0 } else { (self.mean_ms - self.usual_ms) * visits / usual_ms.max(1e-6) }
     }
 
     /// Visits for each request: before and now.
@@ -128,6 +151,8 @@ pub(super) struct Comparison {
     pub(super) usual_ms: f64,
     /// Milliseconds by which the average request takes longer, route by route.
     pub(super) excess_ms: f64,
+    /// Requests as a whole take longer, and not by chance.
+    pub(super) longer: bool,
     /// Share of requests that failed: before and now.
     pub(super) failed: (f64, f64),
 }
@@ -151,27 +176,30 @@ pub(super) enum By {
 
 /// Compares some requests with others. `tier_of` says to which tier a party belongs.
 pub(super) fn compare(before: &Part<'_>, after: &Part<'_>, tier_of: &BTreeMap<PartyId, usize>, by: By) -> Comparison {
+    let routes = Routes::find(before, after, tier_of);
+    let usual_ms = routes.usual_ms();
     let mut pairs = Pairs { by_route: by == By::OperationAndRoute, ..Pairs::default() };
     let mut depth = vec![(0.0, 0.0); tier_of.values().max().map_or(0, |most| most + 1)];
-    pairs.gather(before, tier_of, &mut depth, |pair| &mut pair.before);
-    pairs.gather(after, tier_of, &mut depth, |pair| &mut pair.after);
+    pairs.gather(before, tier_of, (&routes.before, &usual_ms), &mut depth, |pair| &mut pair.before);
+    pairs.gather(after, tier_of, (&routes.after, &usual_ms), &mut depth, |pair| &mut pair.after);
     let requests = (before.len(), after.len());
     for pair in &mut pairs.list {
         judge(pair, requests);
     }
-    let (usual_ms, excess_ms) = durations(before, after);
+    let Durations { usual_ms, excess_ms, longer } = routes::durations(before, after, &routes);
     Comparison {
         pairs: pairs.list,
         depth: depth.iter().map(|(sum, count): &(f64, f64)| sum / count.max(1.0)).collect(),
         requests,
         usual_ms,
         excess_ms,
+        longer,
         failed: (failed_share(before), failed_share(after)),
     }
 }
 
 /// A key that both captures share.
-type Common = (Spot, OperationId, Option<Act>, Option<(Place, OperationId)>);
+type Common = (Spot, OperationId, Option<Act>, Option<(Spot, OperationId)>);
 
 #[derive(Default)]
 struct Pairs {
@@ -185,6 +213,7 @@ impl Pairs {
         &mut self,
         part: &Part<'_>,
         tier_of: &BTreeMap<PartyId, usize>,
+        (routes, usual_ms): (&[u32], &[Option<f64>]),
         depth: &mut [(f64, f64)],
         side: impl Fn(&mut Pair) -> &mut Seen,
     ) {
@@ -205,7 +234,7 @@ impl Pairs {
             let place = *places.entry((visit.key, route)).or_insert_with(|| {
                 let key = part.requests.keys[visit.key as usize];
                 let asked = part.requests.keys[root as usize];
-                let of_route = self.by_route.then_some((asked.place, asked.operation));
+                let of_route = self.by_route.then_some((spots[root as usize], asked.operation));
                 self.place((spots[visit.key as usize], key.operation, key.act, of_route))
             });
             let pair = &mut self.list[place];
@@ -217,6 +246,15 @@ impl Pairs {
             let seen = side(pair);
             let charged_ms = visit.nanos as f64 / 1e6;
             seen.charged_ms.push(charged_ms);
+            seen.processes.push(visit.process);
+            let route = routes[visit.request as usize];
+            seen.routes.push(route);
+            if seen.last_request.replace(visit.request) != Some(visit.request)
+                && let Some(usual_ms) = usual_ms[route as usize]
+            {
+                seen.asking.0 += 1;
+                seen.asking.1 += usual_ms;
+            }
             seen.failed += usize::from(visit.failed);
             let of_process = seen.by_process.entry(visit.process).or_default();
             of_process.visits += 1;
@@ -238,6 +276,7 @@ impl Pairs {
                 usual_ms: 0.0,
                 mean_ms: 0.0,
                 slower: false,
+                sure: false,
                 excess_ms: 0.0,
                 extra_ms: 0.0,
                 failures: 0.0,
@@ -249,13 +288,17 @@ impl Pairs {
 
 fn judge(pair: &mut Pair, requests: (usize, usize)) {
     let (rate_before, rate) = pair.rates(requests);
+    let strata = Strata::of(&pair.before);
     pair.mean_ms = mean(&pair.after.charged_ms);
-    pair.usual_ms = usual(&pair.before.charged_ms);
+    pair.usual_ms = strata.usual_ms(&pair.after);
     let enough = pair.before.charged_ms.len().min(pair.after.charged_ms.len()) >= LEAST_VISITS;
     if enough {
         pair.excess_ms = (pair.mean_ms - pair.usual_ms) * rate;
-        pair.slower = pair.excess_ms > 0.0
-            && is_slower(&pair.before.charged_ms, &pair.after.charged_ms, pair.usual_ms, pair.mean_ms);
+        let times = (pair.mean_ms + FLOOR_MS) / (pair.usual_ms + FLOOR_MS);
+        let (before, after) = (strata.apart(&pair.before), strata.apart(&pair.after));
+        pair.slower = pair.excess_ms > 0.0 && is_slower(&before, &after, times);
+        let (middle, spread) = spread(&before);
+        pair.sure = pair.slower && mean(&after) - middle > 3.0 * spread;
     }
     let count = pair.after.charged_ms.len() as f64;
     let expected = rate_before * requests.1 as f64;
@@ -270,36 +313,78 @@ fn judge(pair: &mut Pair, requests: (usize, usize)) {
     }
 }
 
-fn is_slower(before: &[f64], after: &[f64], usual: f64, mean: f64) -> bool {
-    let log_of = |values: &[f64]| -> Vec<f64> { values.iter().map(|value| (value + FLOOR_MS).ln()).collect() };
-    let (mut before, after) = (log_of(before), log_of(after));
-    let times = (mean + FLOOR_MS) / (usual + FLOOR_MS);
+/// What is usual of a key, by route where that is known.
+struct Strata {
+    /// Middle of the logarithms, and mean.
+    all: (f64, f64),
+    by_route: BTreeMap<u32, (f64, f64)>,
+}
+
+impl Strata {
+    fn of(before: &Seen) -> Self {
+        let level = |values: &[f64]| {
+            let mut logarithms: Vec<f64> = values.iter().map(|value| logarithm(*value)).collect();
+            logarithms.sort_unstable_by(f64::total_cmp);
+            (logarithms.get(logarithms.len() / 2).copied().unwrap_or_default(), usual(values))
+        };
+        let mut by_route: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for (route, charged_ms) in before.routes.iter().zip(&before.charged_ms) {
+            by_route.entry(*route).or_default().push(*charged_ms);
+        }
+        let known = by_route.into_iter().filter(|(_, values)| values.len() >= LEAST_OF_ROUTE);
+        Self {
+            all: level(&before.charged_ms),
+            by_route: known.map(|(route, values)| (route, level(&values))).collect(),
+        }
+    }
+
+    fn level(&self, route: u32) -> (f64, f64) {
+        self.by_route.get(&route).copied().unwrap_or(self.all)
+    }
+
+    /// What visits would usually take, on average.
+    fn usual_ms(&self, seen: &Seen) -> f64 {
+        if seen.routes.is_empty() {
+            return self.all.1;
+        }
+        mean(&seen.routes.iter().map(|route| self.level(*route).1).collect::<Vec<f64>>())
+    }
+
+    /// How far the logarithm of each visit is from the usual one.
+    fn apart(&self, seen: &Seen) -> Vec<f64> {
+        let visits = seen.routes.iter().zip(&seen.charged_ms);
+        visits.map(|(route, charged_ms)| logarithm(*charged_ms) - self.level(*route).0).collect()
+    }
+}
+
+/// The logarithm of a duration in milliseconds.
+pub(super) fn logarithm(ms: f64) -> f64 {
+    (ms + FLOOR_MS).ln()
+}
+
+/// Whether logarithms are higher than those before. `times` is the ratio of the means.
+pub(super) fn is_slower(before: &[f64], after: &[f64], times: f64) -> bool {
+    let mut before = before.to_vec();
     before.sort_unstable_by(f64::total_cmp);
-    let middle = before[before.len() / 2];
-    let mut apart: Vec<f64> = before.iter().map(|value| (value - middle).abs()).collect();
-    apart.sort_unstable_by(f64::total_cmp);
-    let spread = apart[apart.len() / 2].max(LEAST_SPREAD);
-    let is_far = times.ln() / spread > 3.0 || welch(&before, &after) > 4.0;
+    let (middle, spread) = spread(&before);
+    let is_far = times.ln() / spread > 3.0 || welch(&before, after) > 4.0;
     let rarely = [middle + 3.0 * spread, before[before.len() * 9 / 10] + LEAST_SPREAD];
     let is_often = rarely.into_iter().any(|bound| {
         let over = |values: &[f64]| values.iter().filter(|value| **value > bound).count() as f64;
         let share = (over(&before) / before.len() as f64).max(0.01);
-        is_more(over(&after), share * after.len() as f64)
+        is_more(over(after), share * after.len() as f64)
     });
     times >= LEAST_TIMES && is_far && is_often
 }
 
-/// Whether requests as a whole take longer, each measured by the usual one of its route.
-pub(super) fn requests_take_longer(before: &Part<'_>, after: &Part<'_>) -> bool {
-    let usual_of: BTreeMap<(Place, OperationId), f64> =
-        by_route(before).into_iter().map(|(route, durations)| (route, usual(&durations))).collect();
-    let relative = |part: &Part<'_>| -> Vec<f64> {
-        let routes = by_route(part).into_iter();
-        let known = routes.filter_map(|(route, durations)| Some((*usual_of.get(&route)?, durations)));
-        known.flat_map(|(usual, durations)| durations.into_iter().map(move |took| took / usual.max(1e-6))).collect()
+/// The middle of logarithms, and how far they are from it, in the middle.
+fn spread(logarithms: &[f64]) -> (f64, f64) {
+    let median = |mut values: Vec<f64>| {
+        values.sort_unstable_by(f64::total_cmp);
+        values[values.len() / 2]
     };
-    let (before, after) = (relative(before), relative(after));
-    before.len().min(after.len()) >= LEAST_VISITS && is_slower(&before, &after, usual(&before), mean(&after))
+    let middle = median(logarithms.to_vec());
+    (middle, median(logarithms.iter().map(|value| (value - middle).abs()).collect()).max(LEAST_SPREAD))
 }
 
 /// Whether a count is more than chance makes of what is expected.
@@ -324,38 +409,11 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 }
 
 /// The mean less the largest values, so that a hiccup of the baseline is not its measure.
-fn usual(values: &[f64]) -> f64 {
+pub(super) fn usual(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let kept = sorted.len() - (sorted.len() as f64 * CUT).ceil() as usize;
     mean(&sorted[..kept.max(1).min(sorted.len())])
-}
-
-/// What the average request usually takes, and by how much it takes longer: route by route, so that
-/// another mix of routes is no excess. Routes without a baseline say nothing.
-fn durations(before: &Part<'_>, after: &Part<'_>) -> (f64, f64) {
-    let (routes_before, routes) = (by_route(before), by_route(after));
-    let (mut usual_ms, mut excess_ms, mut count) = (0.0, 0.0, 0.0);
-    for (route, now) in &routes {
-        if let Some(then) = routes_before.get(route).filter(|then| then.len() >= LEAST_VISITS) {
-            let (typical, weight) = (usual(then), now.len() as f64);
-            usual_ms += typical * weight;
-            excess_ms += (mean(now) - typical) * weight;
-            count += weight;
-        }
-    }
-    let all: f64 = routes.values().map(|now| now.len() as f64).sum();
-    (usual_ms / f64::max(count, 1.0), excess_ms / all.max(1.0))
-}
-
-/// Durations of requests by what they asked for, in milliseconds.
-pub(super) fn by_route(part: &Part<'_>) -> BTreeMap<(Place, OperationId), Vec<f64>> {
-    let mut routes: BTreeMap<_, Vec<f64>> = BTreeMap::new();
-    for (request, _) in part.requests.list.iter().zip(&part.chosen).filter(|(_, chosen)| **chosen) {
-        let key = part.requests.keys[request.key as usize];
-        routes.entry((key.place, key.operation)).or_default().push(request.nanos as f64 / 1e6);
-    }
-    routes
 }
 
 fn failed_share(part: &Part<'_>) -> f64 {

@@ -28,7 +28,7 @@ use hashbrown::HashMap;
 
 use super::compare::{By, Part};
 use super::rules::{self, Holding};
-use super::signs::Scene;
+use super::signs::{Asked, Scene};
 use super::{EXPLAINED, LEAST_REQUESTS, compare, tiers};
 use crate::engine::naming::{Party, TierName};
 use crate::observation::Batch;
@@ -282,6 +282,7 @@ impl Live {
         let load = |from, to| self.levels.mean(Figure::Rate, self.levels.front(), from, to);
         let usual_load = self.levels.median(Figure::Rate, self.levels.front(), &self.baseline.seconds);
         let scene = Scene {
+            asked: Asked::ByAlarm,
             traces: &self.traces,
             tiers: &tier_names,
             before: &before,

@@ -4,11 +4,9 @@
 //! [`TIMES`]; a failure scores as one that takes twice as long. The run with the greatest sum is the incident
 //! (Kadane's algorithm, one pass). A run of few requests says nothing: then all of them are looked at.
 
-use std::collections::BTreeMap;
-
 use super::LEAST_REQUESTS;
-use super::compare::{Part, by_route};
-use crate::traces::{OperationId, Place};
+use super::compare::Part;
+use super::routes::Routes;
 
 /// What a request may take longer and still not count: see `compare`.
 const TIMES: f64 = 1.3;
@@ -16,17 +14,15 @@ const TIMES: f64 = 1.3;
 const MOST: f64 = 1.5;
 
 /// The incident's requests, as places in the list.
-pub(super) fn incident(before: &Part<'_>, after: &Part<'_>) -> Option<Vec<bool>> {
-    let usual = medians(before);
+pub(super) fn incident(after: &Part<'_>, routes: &Routes) -> Option<Vec<bool>> {
     let mut order: Vec<usize> = (0..after.chosen.len()).filter(|place| after.chosen[*place]).collect();
     order.sort_by_key(|place| after.requests.list[*place].start);
     let scores: Vec<f64> = order
         .iter()
         .map(|place| {
             let request = &after.requests.list[*place];
-            let key = after.requests.keys[request.key as usize];
             let took_ms = request.nanos as f64 / 1e6;
-            let times = usual.get(&(key.place, key.operation)).map_or(1.0, |usual| took_ms / usual.max(1e-6));
+            let times = routes.median_ms(routes.after[*place]).map_or(1.0, |usual| took_ms / usual.max(1e-6));
             (times.max(if request.failed { 2.0 * TIMES } else { 0.0 }) / TIMES).ln().clamp(-MOST, MOST)
         })
         .collect();
@@ -39,14 +35,6 @@ pub(super) fn incident(before: &Part<'_>, after: &Part<'_>) -> Option<Vec<bool>>
         chosen[*place] = true;
     }
     Some(chosen)
-}
-
-fn medians(part: &Part<'_>) -> BTreeMap<(Place, OperationId), f64> {
-    let routes = by_route(part).into_iter().map(|(route, mut durations)| {
-        durations.sort_unstable_by(f64::total_cmp);
-        (route, durations[durations.len() / 2])
-    });
-    routes.collect()
 }
 
 /// The half-open run with the greatest sum, empty if no value is over zero.

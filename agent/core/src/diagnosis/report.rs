@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::snapshot::StallView;
+use crate::snapshot::{IncidentView, StallView};
 use crate::verdict::{TierRef, Verdict};
 
 /// Version of the shape of [`Report`]: grows when a field changes its meaning or goes away.
@@ -19,6 +19,8 @@ pub struct Report {
     pub summary: String,
     /// The bottlenecks, best first; empty when nothing is wrong, or nothing can be said.
     pub verdicts: Vec<Verdict>,
+    /// Incidents that came and went, by their onset: in a capture of more than three minutes.
+    pub incidents: Vec<IncidentView>,
     /// The tiers, most time first.
     pub tiers: Vec<TierCharge>,
     /// Stalls of the capture that was judged, in order of time.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{Comparison, Pair, Part, Share, Spot};
+use super::compare::{Comparison, Pair, Part, Seen, Share, Spot};
 use super::cover::Covered;
 use super::signals::Signals;
 use super::table::Sign;
@@ -20,11 +20,24 @@ const STANDS_OUT: f64 = 4.0;
 /// Writes that wait take so many times longer than the reads behind them.
 const MUCH_SLOWER: f64 = 2.0;
 
+/// Visits under which one instance may get them all by chance.
+const SHARED_OUT: f64 = 12.0;
+
 /// So many times the usual requests are a spike.
 const MORE: f64 = 1.8;
 
+/// Why it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Something of a running system is not as usual: what is named wakes somebody.
+    ByAlarm,
+    /// Somebody asks, and has a reason: what is certain is told though it is small.
+    BySomebody,
+}
+
 /// What there is to look at.
 pub(super) struct Scene<'a> {
+    pub(super) asked: Asked,
     pub(super) traces: &'a Traces,
     pub(super) tiers: &'a [TierName],
     pub(super) before: &'a Part<'a>,
@@ -72,7 +85,7 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
         (Sign::CpuBusy, busy(scene, tier) == Some(true)),
         (Sign::CpuFree, busy(scene, tier) == Some(false)),
         (Sign::WritesMost, slower && writes_most(&own)),
-        (Sign::NowAndThen, slower && now_and_then(&own)),
+        (Sign::NowAndThen, slower && now_and_then(scene, tier, &instances)),
         (Sign::MoreRequests, more_requests(scene)),
         (Sign::CacheMisses, cache_misses(scene).is_some()),
         (Sign::PoolWaits, pool_waits(scene, tier)),
@@ -139,16 +152,24 @@ pub(super) fn busy(scene: &Scene<'_>, tier: usize) -> Option<bool> {
     scene.signals.1.busier(scene.signals.0, &id)
 }
 
-/// Most visits are as fast as ever, some are much slower.
-fn now_and_then(own: &[&Pair]) -> bool {
-    let slow: Vec<&&Pair> = own.iter().filter(|pair| pair.slower).collect();
-    let median = |values: &[f64]| {
-        let mut sorted = values.to_vec();
+/// Most visits are as fast as ever, and so is most of the way to them; some are much slower. Where one instance is
+/// worse, it is its visits that are looked at.
+fn now_and_then(scene: &Scene<'_>, tier: usize, instances: &Instances) -> bool {
+    let is_there = |spot: Spot| spot == Spot::At(tier) || matches!(spot, Spot::Gap(_, to) if to == tier);
+    let slow: Vec<&Pair> = scene.wide.pairs.iter().filter(|pair| is_there(pair.spot) && pair.slower).collect();
+    let worse = instances.worse().next().filter(|_| instances.one_is_worse());
+    let median = |seen: &Seen, of: Option<u32>| {
+        let visits = seen.charged_ms.iter().zip(&seen.processes);
+        let own = visits.filter(|(_, process)| of.is_none_or(|of| **process == of));
+        let mut sorted: Vec<f64> = own.map(|(charged_ms, _)| *charged_ms).collect();
         sorted.sort_unstable_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
     };
-    !slow.is_empty()
-        && slow.iter().all(|pair| median(&pair.after.charged_ms) < 1.3 * median(&pair.before.charged_ms) + 0.05)
+    let as_ever = |pair: &&Pair| {
+        let of = worse.filter(|_| pair.spot == Spot::At(tier));
+        median(&pair.after, of) < 1.3 * median(&pair.before, None) + 0.05
+    };
+    slow.iter().any(|pair| pair.spot == Spot::At(tier)) && slow.iter().all(as_ever)
 }
 
 /// Whether much more comes in, by the clock.
@@ -219,6 +240,8 @@ struct Instances {
     /// Process, how it does against what is usual, and its share of the visits now.
     now: Vec<(u32, f64, f64)>,
     before: BTreeMap<u32, f64>,
+    /// Visits now.
+    visits: f64,
     bound: f64,
 }
 
@@ -242,7 +265,7 @@ impl Instances {
         }
         let now = sums.into_iter().filter(|(_, sum)| sum.0 >= 3.0);
         let now = now.map(|(process, sum)| (process, sum.1 / sum.2.max(1e-6), sum.0 / total)).collect();
-        Self { now, before, bound: if symptom == Symptom::Slower { 1.3 } else { 0.02 } }
+        Self { now, before, visits: total, bound: if symptom == Symptom::Slower { 1.3 } else { 0.02 } }
     }
 
     /// Those that do badly where others do not, or all if all do.
@@ -269,6 +292,6 @@ impl Instances {
     fn one_carries_all(&self) -> bool {
         let total: f64 = self.before.values().sum();
         let shared = self.before.values().filter(|visits| **visits >= 0.15 * total).count() > 1;
-        shared && self.now.iter().any(|(_, _, share)| *share >= 0.85)
+        self.visits >= SHARED_OUT && shared && self.now.iter().any(|(_, _, share)| *share >= 0.85)
     }
 }

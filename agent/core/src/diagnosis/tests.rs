@@ -2,9 +2,12 @@
 
 pub(super) mod shop;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::phase::Phase;
 use crate::snapshot::SignalKind;
+use crate::traces::{Capture, Traces};
 use shop::{Shop, report, report_with};
 
 /// Asserts which tier and class come first, and that the class is of the table.
@@ -231,10 +234,10 @@ fn a_slowdown_of_no_class_names_the_tier_alone() {
 fn the_onset_is_where_the_slow_run_begins() {
     let mut traces = Traces::new(16 << 20);
     let slow = Shop { app_ms: [60.0, 60.0], ..Shop::default() };
-    traces.take(&Shop::default().requests(240, 1_000), crate::traces::Capture::Subject);
-    traces.take(&slow.requests(120, 1_100), crate::traces::Capture::Subject);
-    traces.take(&Shop::default().requests(120, 1_200), crate::traces::Capture::Subject);
-    let subject = traces.requests(crate::traces::Capture::Subject);
+    traces.take(&Shop::default().requests(240, 1_000), Capture::Subject);
+    traces.take(&slow.requests(120, 1_100), Capture::Subject);
+    traces.take(&Shop::default().requests(120, 1_200), Capture::Subject);
+    let subject = traces.requests(Capture::Subject);
     let (names, none) = (BTreeMap::new(), Signals::default());
     let report = diagnose(Question {
         traces: &traces,
@@ -242,6 +245,7 @@ fn the_onset_is_where_the_slow_run_begins() {
         subject: &subject,
         names: &names,
         signals: (&none, &none),
+        incidents: &[],
     });
     assert_named(&report, "app/shop", "app-cpu");
     assert_eq!(report.verdicts[0].onset, Some(1_100_000));

@@ -135,3 +135,56 @@ impl Engine {
         }
     }
 }
+
+/// What services that are instances of one thing share of their names: `app` of `app-1`, `cart` of
+/// `cart-5c95b49cff-tdsdz`. Whether it is one thing is told by there being another.
+pub(crate) fn shared_stem(name: &str) -> Option<&str> {
+    numbered_stem(name).or_else(|| pod_stem(name))
+}
+
+/// `app` of `app-1`: the name less a trailing number of at most three digits and its separator.
+fn numbered_stem(name: &str) -> Option<&str> {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = name.len() - stem.len();
+    let stem = stem.strip_suffix(['-', '_', '.'])?;
+    ((1..=3).contains(&digits) && !stem.is_empty()).then_some(stem)
+}
+
+/// The deployment of a pod in Kubernetes: the name less a template's hash and five letters, both of an alphabet
+/// that spells no words.
+pub fn pod_stem(name: &str) -> Option<&str> {
+    let mut parts = name.rsplitn(3, '-');
+    let (pod, hash, stem) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_random = |text: &str| text.bytes().all(|byte| b"bcdfghjklmnpqrstvwxz2456789".contains(&byte));
+    let has_digits = hash.bytes().filter(u8::is_ascii_digit).count() >= 2;
+    (pod.len() == 5
+        && (6..=10).contains(&hash.len())
+        && is_random(hash)
+        && is_random(pod)
+        && has_digits
+        && !stem.is_empty())
+    .then_some(stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trailing_number_is_an_instances() {
+        assert_eq!(shared_stem("tt-app-1"), Some("tt-app"));
+        assert_eq!(shared_stem("app_02"), Some("app"));
+        assert_eq!(shared_stem("s3"), None);
+        assert_eq!(shared_stem("app-2026"), None);
+        assert_eq!(shared_stem("app"), None);
+    }
+
+    #[test]
+    fn what_kubernetes_puts_after_a_name_is_a_pods() {
+        assert_eq!(pod_stem("ts-order-other-service-6cdbf9b4cc-swvb5"), Some("ts-order-other-service"));
+        assert_eq!(pod_stem("cart-579f59597d-wc2lz"), Some("cart"));
+        assert_eq!(pod_stem("orders-service1-front"), None);
+        assert_eq!(pod_stem("579f59597d-wc2lz"), None);
+        assert_eq!(pod_stem("payment-gateway-proxy"), None);
+    }
+}

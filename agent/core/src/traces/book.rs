@@ -79,6 +79,7 @@ pub(super) struct Book {
     by_resource: HashMap<u64, u32, FixedState>,
     shapes: Vec<Shape>,
     by_shape: HashMap<u64, ShapeId, FixedState>,
+    has_servers: bool,
 }
 
 impl Book {
@@ -102,6 +103,7 @@ impl Book {
                 What::Call { peer: PartyId(self.parties.id(Party::peer(peer))), class, act }
             }
         };
+        self.has_servers |= what == What::Serve;
         let process = self.process_of(resource);
         let id = ShapeId(self.shapes.len() as u32);
         self.shapes.push(Shape {
@@ -133,6 +135,11 @@ impl Book {
         self.processes.push((process, sides));
         self.by_resource.insert(resource.fingerprint, index);
         index
+    }
+
+    /// Whether any span says that it serves.
+    pub(super) fn has_servers(&self) -> bool {
+        self.has_servers
     }
 
     pub(super) fn shape_count(&self) -> usize {

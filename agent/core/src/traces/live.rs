@@ -1,11 +1,12 @@
 //! Traces as they come: spans wait until their trace has settled, and then are put together.
 //!
-//! A trace has settled when nothing of it ended lately and its root is there. One whose root does not
+//! A trace has settled when nothing of it ended lately, by clocks that may differ, and its root is there. One whose root does not
 //! come is given up after [`GIVEN_UP_NANOS`]; its orphans are counted. So many traces are looked at as
 //! tell what happens, told by their ids: whole traces, and a uniform sample of them.
 
 use std::mem;
 
+use super::tree::CLOCKS_APART_NANOS;
 use super::{Kept, Requests, Traces, is_sampled, path, tree};
 use crate::time::UnixNanos;
 
@@ -42,7 +43,8 @@ impl Traces {
     fn has_settled(&self, trace: &[Kept], settled: UnixNanos) -> bool {
         let newest = trace.iter().map(|kept| kept.end).max().unwrap_or(settled);
         let is_root = |kept: &Kept| !kept.parent.is_some() || self.book.get(kept.shape).takes_messages();
-        newest <= settled && (trace.iter().any(is_root) || newest.plus_nanos(GIVEN_UP_NANOS) <= settled)
+        newest.plus_nanos(CLOCKS_APART_NANOS) <= settled
+            && (trace.iter().any(is_root) || newest.plus_nanos(GIVEN_UP_NANOS) <= settled)
     }
 
     /// Looks at fewer or more traces, so that about as many as [`LOOKED_AT`] come in a second.

@@ -8,6 +8,8 @@
 //!    gap between caller and callee;
 //! 3. a call within a call to the same peer, or one that carries it, belongs to the outer one.
 
+use std::hash::{BuildHasher, Hash, Hasher};
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -30,6 +32,8 @@ pub(super) struct Charging<'b> {
     about: Vec<About>,
     /// The spans of the request at hand, parents first.
     order: Vec<u32>,
+    /// What services were asked for, and how deep.
+    asked: Vec<(u16, OperationId)>,
     walk: Walk,
 }
 
@@ -71,6 +75,7 @@ impl<'b> Charging<'b> {
             tree: Tree::default(),
             about: Vec::new(),
             order: Vec::new(),
+            asked: Vec::new(),
             walk: Walk::default(),
         }
     }
@@ -114,6 +119,8 @@ impl<'b> Charging<'b> {
         Some(match shape.what {
             What::Process => (Flow::Behind, Side::Processes),
             What::Serve => (waits, Side::Serves),
+            // Where nobody says kinds, whoever is at the front serves.
+            What::Inside if !self.book.has_servers() => (waits, Side::Serves),
             // A caller outside of the system, such as a load generator, that sends spans itself.
             What::Inside | What::Call { class: PeerClass::Service, .. } => (waits, Side::Background),
             What::Call { .. } => (Flow::Behind, Side::Background),
@@ -148,7 +155,8 @@ impl<'b> Charging<'b> {
         self.walk(spans, root);
         let key = self.done.visits[self.about[root as usize].visit as usize].key;
         let failed = shape.failed;
-        self.done.list.push(Request { flow, key, start: kept.start, nanos: tree::nanos(kept), failed });
+        let asks = self.asks(spans, root);
+        self.done.list.push(Request { flow, key, asks, start: kept.start, nanos: tree::nanos(kept), failed });
     }
 
     /// The spans of a request, parents first, without what was handed over.
@@ -166,6 +174,29 @@ impl<'b> Charging<'b> {
             }
             place += 1;
         }
+    }
+
+    /// What the services below the root were asked for, whatever how often; of one that only passes it on, what
+    /// comes below that too.
+    fn asks(&mut self, spans: &[Kept], root: u32) -> u64 {
+        let Self { book, tree, about, order, asked, .. } = self;
+        let entries = order.iter().filter(|span| {
+            let shape = |span: u32| book.get(spans[span as usize].shape);
+            **span != root && tree::is_remote(shape(**span), shape(tree.parent[**span as usize]))
+        });
+        asked.clear();
+        asked
+            .extend(entries.map(|span| (about[*span as usize].depth, book.get(spans[*span as usize].shape).operation)));
+        asked.sort_unstable();
+        asked.dedup();
+        let mut hasher = FixedState::default().build_hasher();
+        for level in asked.chunk_by(|one, other| one.0 == other.0) {
+            level.hash(&mut hasher);
+            if level.len() > 1 {
+                break;
+            }
+        }
+        hasher.finish()
     }
 
     /// For each span, children first: who answered the call that it is or carries.
@@ -237,6 +268,9 @@ impl<'b> Charging<'b> {
             SpanKind::Client | SpanKind::Producer => true,
             SpanKind::Unspecified if !is_entry => {
                 self.tree.children(span).iter().all(|child| tree::is_remote(self.shape(spans, *child), shape))
+            }
+            SpanKind::Internal if !is_entry => {
+                matches!(self.tree.children(span), [only] if tree::is_remote(self.shape(spans, *only), shape))
             }
             _ => false,
         }

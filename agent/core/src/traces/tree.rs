@@ -21,7 +21,7 @@ const MOST_SIBLINGS: usize = 128;
 
 /// How far the clocks of two machines may be apart for a call to be told by its time: what was measured
 /// between the services of public captures is under half of it.
-const CLOCKS_APART_NANOS: u64 = 250_000_000;
+pub(super) const CLOCKS_APART_NANOS: u64 = 250_000_000;
 
 /// The services that answered calls to a peer, as far as any trace shows.
 pub(super) type Answers = HashMap<PartyId, PartyId, FixedState>;

@@ -77,6 +77,18 @@ pub enum ClientError {
         /// The agent's address.
         address: FeedAddress,
     },
+    /// It has no past to show.
+    #[error("the agent at {address} keeps nothing of the past yet")]
+    NothingKept {
+        /// The agent's address.
+        address: FeedAddress,
+    },
+    /// It knows nothing of a past.
+    #[error("the agent at {address} is of an older version, which cannot show the past: update it")]
+    Older {
+        /// The agent's address.
+        address: FeedAddress,
+    },
     /// The link is gone.
     #[error("the link to {address} is lost: {reason}")]
     Lost {
@@ -95,15 +107,18 @@ impl ClientError {
     /// Whether waiting may help.
     pub(super) fn retry(&self) -> Retry {
         match self {
-            Self::TokenWanted { .. } | Self::TokenRefused { .. } | Self::NotAFeed { .. } | Self::Unreadable(_) => {
-                Retry::Slowly
-            }
+            Self::TokenWanted { .. }
+            | Self::TokenRefused { .. }
+            | Self::NotAFeed { .. }
+            | Self::Older { .. }
+            | Self::Unreadable(_) => Retry::Slowly,
             Self::Refused { .. }
             | Self::Unreachable { .. }
             | Self::NoAnswer { .. }
             | Self::Full { .. }
             | Self::Silent { .. }
             | Self::Stopped { .. }
+            | Self::NothingKept { .. }
             | Self::Lost { .. } => Retry::Soon,
         }
     }
@@ -132,6 +147,8 @@ impl ClientError {
         match (status.code(), &options.token) {
             (Code::Unauthenticated, None) => Self::TokenWanted { address },
             (Code::Unauthenticated, Some(_)) => Self::TokenRefused { address },
+            (Code::NotFound, _) => Self::NothingKept { address },
+            (Code::Unimplemented, _) => Self::Older { address },
             (Code::ResourceExhausted, _) => Self::Full { address, reason: status.message().to_owned() },
             _ => Self::Lost { address, reason: status.source().map_or_else(|| status.message().to_owned(), root) },
         }

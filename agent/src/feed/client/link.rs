@@ -71,9 +71,20 @@ async fn start(options: &ClientOptions) -> Result<Link, ClientError> {
     Ok(Link { options: options.clone(), agent_version: info.agent_version, stream, heard: Instant::now() })
 }
 
-type Client = FeedClient<InterceptedService<Channel, Bearer>>;
+pub(super) type Client = FeedClient<InterceptedService<Channel, Bearer>>;
 
-async fn connect(options: &ClientOptions) -> Result<Client, ClientError> {
+/// One past second.
+pub(super) async fn past(client: &mut Client, options: &ClientOptions, unix_ms: u64) -> Result<Snapshot, ClientError> {
+    let asked = client.past(wire::PastRequest { at_unix_ms: unix_ms });
+    let no_answer = |_| ClientError::NoAnswer { address: options.address.clone() };
+    let message = timeout(CONNECT_TIMEOUT, asked)
+        .await
+        .map_err(no_answer)?
+        .map_err(|status| ClientError::from_status(&status, options))?;
+    Ok(convert::from_wire(message.into_inner())?)
+}
+
+pub(super) async fn connect(options: &ClientOptions) -> Result<Client, ClientError> {
     let ClientOptions { address, token, .. } = options;
     let failed = |error: tonic::transport::Error| ClientError::from_connect(&error, address);
     let channel = Endpoint::from_shared(address.uri())
@@ -97,8 +108,8 @@ fn compressed(client: Client, address: &FeedAddress) -> Client {
 }
 
 /// Adds the token to each call.
-#[derive(Clone)]
-struct Bearer(Option<Token>);
+#[derive(Clone, Debug)]
+pub(super) struct Bearer(Option<Token>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {

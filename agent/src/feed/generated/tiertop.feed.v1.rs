@@ -15,6 +15,12 @@ pub struct WatchRequest {
     #[prost(enumeration = "Detail", tag = "1")]
     pub detail: i32,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PastRequest {
+    /// Which moment, milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "1")]
+    pub at_unix_ms: u64,
+}
 /// Everything known about the watched system at one moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Snapshot {
@@ -957,6 +963,35 @@ pub struct Stretch {
     #[prost(double, tag = "2")]
     pub to_ms: f64,
 }
+/// Seconds that are kept together: the unit of history and of recordings, compressed as one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Block {
+    /// In order of time.
+    #[prost(message, repeated, tag = "1")]
+    pub seconds: ::prost::alloc::vec::Vec<Second>,
+    /// The traces that seconds name and no block since the last whole one holds.
+    #[prost(message, repeated, tag = "2")]
+    pub traces: ::prost::alloc::vec::Vec<KeptTrace>,
+}
+/// One second of a block.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Second {
+    /// Without its traces.
+    #[prost(message, optional, tag = "1")]
+    pub snapshot: ::core::option::Option<Snapshot>,
+    /// The keys of its traces, in order.
+    #[prost(fixed64, repeated, tag = "2")]
+    pub traces: ::prost::alloc::vec::Vec<u64>,
+}
+/// A trace that seconds refer to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct KeptTrace {
+    /// A hash of all that it says.
+    #[prost(fixed64, tag = "1")]
+    pub key: u64,
+    #[prost(message, optional, tag = "2")]
+    pub trace: ::core::option::Option<Trace>,
+}
 /// How much of each tier is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1566,6 +1601,27 @@ pub mod feed_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("tiertop.feed.v1.Feed", "Watch"));
             self.inner.server_streaming(req, path, codec).await
+        }
+        /// A past second, or the last before it, or the first that is kept; NOT_FOUND while none is.
+        pub async fn past(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PastRequest>,
+        ) -> std::result::Result<tonic::Response<super::Snapshot>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/tiertop.feed.v1.Feed/Past",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("tiertop.feed.v1.Feed", "Past"));
+            self.inner.unary(req, path, codec).await
         }
     }
 }

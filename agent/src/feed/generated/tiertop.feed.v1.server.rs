@@ -35,6 +35,14 @@ pub mod feed_server {
             &self,
             request: tonic::Request<crate::feed::wire::WatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
+        /// A past second, or the last before it, or the first that is kept; NOT_FOUND while none is.
+        async fn past(
+            &self,
+            request: tonic::Request<crate::feed::wire::PastRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::feed::frame::EncodedSnapshot>,
+            tonic::Status,
+        >;
     }
     /// Live figures of one agent. Where the agent has a token, every call carries it in the metadata
     /// `authorization: Bearer TOKEN`.
@@ -202,6 +210,51 @@ pub mod feed_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/tiertop.feed.v1.Feed/Past" => {
+                    #[allow(non_camel_case_types)]
+                    struct PastSvc<T: Feed>(pub Arc<T>);
+                    impl<
+                        T: Feed,
+                    > tonic::server::UnaryService<crate::feed::wire::PastRequest>
+                    for PastSvc<T> {
+                        type Response = crate::feed::frame::EncodedSnapshot;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<crate::feed::wire::PastRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Feed>::past(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PastSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -1,10 +1,10 @@
 //! Closed seconds to datums: pure, and never over a limit.
 //!
-//! 1. What is emitted stands in the table [`metrics`](crate::ship::metrics), each metric for the kinds
+//! 1. What is emitted stands in the table [`metrics`], each metric for the kinds
 //!    of tier it is of, and only if it is known: unknown is not zero.
 //! 2. At a resolution of 60 seconds, seconds are added up to minutes by the clock; a minute is emitted
 //!    when the first second after it closes, or at the end. At 1 second each second is emitted.
-//! 3. Counts are sums. Latencies are distributions (see [`super::latency`]). Figures that stand, such
+//! 3. Counts are sums. Latencies are distributions (see `latency`). Figures that stand, such
 //!    as a depth, are one sample a second and part, told as count, sum, least and greatest.
 //! 4. Series are counted against a ceiling, first come first served; a tier that finds no room is added
 //!    to the tier `other`, of the service `other`, with the metrics that can be added up. A tier that

@@ -117,6 +117,7 @@ pub(in crate::diagnosis) fn report_with(shop: &Shop, count: u64, signals: &Signa
         subject: &subject,
         names: &names,
         signals: (&Signals::default(), signals),
+        incidents: &[],
     })
 }
 

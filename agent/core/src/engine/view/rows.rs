@@ -7,6 +7,7 @@ use super::place::Placed;
 use crate::classify::{Peer, PeerClass};
 use crate::engine::edges::Caller;
 use crate::engine::members::{Identity, MemberId};
+use crate::engine::naming::shared_stem;
 use crate::tier::TierKind;
 
 /// One row: a tier.
@@ -122,7 +123,7 @@ impl Engine {
             Identity::Peer(peer) => peer_name(peer, kind),
             Identity::Service(service, facet) => {
                 let own = self.processes.get_service(*service);
-                let stem = numbered_stem(&own.name);
+                let stem = shared_stem(&own.name);
                 let has_sibling = stem.is_some_and(|stem| {
                     shown.iter().any(|(other, other_kind, _)| match self.members.get(*other).identity() {
                         Identity::Service(other, other_facet) if other != service => {
@@ -130,7 +131,7 @@ impl Engine {
                             *other_kind == kind
                                 && other_facet == facet
                                 && other.namespace == own.namespace
-                                && numbered_stem(&other.name) == Some(stem)
+                                && shared_stem(&other.name) == Some(stem)
                         }
                         _ => false,
                     })
@@ -139,14 +140,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// `app` of `app-1`: the name less a trailing number of at most three digits and its separator.
-fn numbered_stem(name: &str) -> Option<&str> {
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let digits = name.len() - stem.len();
-    let stem = stem.strip_suffix(['-', '_', '.'])?;
-    ((1..=3).contains(&digits) && !stem.is_empty()).then_some(stem)
 }
 
 /// What a peer is called. Replicas of one database share a name; every other address has its own.
@@ -190,15 +183,6 @@ pub(in crate::engine) fn address(peer: &Peer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_trailing_number_is_an_instances() {
-        assert_eq!(numbered_stem("tt-app-1"), Some("tt-app"));
-        assert_eq!(numbered_stem("app_02"), Some("app"));
-        assert_eq!(numbered_stem("s3"), None);
-        assert_eq!(numbered_stem("app-2026"), None);
-        assert_eq!(numbered_stem("app"), None);
-    }
 
     #[test]
     fn peers_are_named_by_what_they_hold_and_where_they_are() {
