@@ -306,7 +306,7 @@ async fn serve(args: &NodeArgs, mut parent: Parent) -> Result<End, NodeError> {
         }
         Heard::Nonsense(why) => return Err(NodeError::Protocol(why)),
     };
-    let telemetry = telemetry(args)?;
+    let telemetry = telemetry(args, address)?;
     let (told, peers) = watch::channel(peers);
     let folder = own_folder(&args.folder, &args.name)?;
     let servers = Arc::new(Servers::new(settings.service_time(args.role), args.seed));
@@ -351,11 +351,11 @@ async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Sets up the telemetry of this process. A third party has none: what it knows of itself stays there.
-fn telemetry(args: &NodeArgs) -> Result<Option<Telemetry>, NodeError> {
+fn telemetry(args: &NodeArgs, address: SocketAddr) -> Result<Option<Telemetry>, NodeError> {
     if args.role == Role::External {
         return Ok(None);
     }
-    let identity = Identity { role: args.role, name: &args.name, zone: args.zone, release: &args.release };
+    let identity = Identity { role: args.role, name: &args.name, zone: args.zone, release: &args.release, address };
     Telemetry::start(&identity, &args.otlp_endpoint)
         .map(Some)
         .map_err(|source| NodeError::Telemetry { endpoint: args.otlp_endpoint.clone(), source })

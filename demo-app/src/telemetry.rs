@@ -15,6 +15,7 @@ pub(crate) mod statements;
 pub(crate) mod workers;
 
 use std::env;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
@@ -55,6 +56,8 @@ pub(crate) struct Identity<'a> {
     pub(crate) zone: Zone,
     /// The version of the software that it says it runs.
     pub(crate) release: &'a str,
+    /// Where it is reached; said of stores, which are known by their address alone.
+    pub(crate) address: SocketAddr,
 }
 
 /// The providers of this process.
@@ -153,5 +156,6 @@ fn resource(identity: &Identity<'_>) -> Resource {
             KeyValue::new("cloud.availability_zone", identity.zone.name()),
             KeyValue::new("deployment.environment.name", "demo"),
         ])
+        .with_attributes(if identity.role.is_store() { attributes::server(identity.address) } else { Vec::new() })
         .build()
 }

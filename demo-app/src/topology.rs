@@ -84,6 +84,11 @@ impl Role {
         }
     }
 
+    /// Whether instances of this role send no spans: others know them by their address.
+    pub(crate) fn is_store(self) -> bool {
+        matches!(self, Self::Cache | Self::Primary | Self::Standby | Self::Replica | Self::Queue | Self::ObjectStore)
+    }
+
     /// Whether instances of this role accept connections; a worker only makes them.
     pub(crate) fn listens(self) -> bool {
         self != Self::Worker

@@ -27,6 +27,10 @@ pub enum Meaning {
     CacheMisses,
     /// Connections by state, of which "used" counts: a level.
     PoolByState,
+    /// The idle share of each processor: what is left is in use.
+    IdleShare,
+    /// How long the process's runtime stood still: a histogram, or the longest of late.
+    Pauses,
 }
 
 /// Which tier a signal belongs to, if nothing closer is said.
@@ -34,6 +38,8 @@ pub enum Meaning {
 pub enum About {
     /// The service that sends the metric.
     Sender,
+    /// The store on the host that sends the metric.
+    Host,
     /// A cache.
     Cache,
     /// A replica of a database.
@@ -65,9 +71,10 @@ const fn only(row: Row, key: &'static str, values: &'static [&'static str]) -> R
     Row { only: Some((key, values)), ..row }
 }
 
-use About::{Cache, Queue, Replica, Sender};
+use About::{Cache, Host, Queue, Replica, Sender};
 use Meaning::{
-    ActiveRequests, CacheHits, CacheMisses, ClientDuration, Level, PoolByState, ProcessDuration, Rate, ServerDuration,
+    ActiveRequests, CacheHits, CacheMisses, ClientDuration, IdleShare, Level, Pauses, PoolByState, ProcessDuration,
+    Rate, ServerDuration,
 };
 use SignalKind::{
     CacheHitRatio, CpuRatio, EvictionsPerSecond, MemoryBytes, PoolMax, PoolPending, PoolWaitSeconds, QueueDepth,
@@ -152,6 +159,14 @@ pub const CATALOGUE: &[Row] = &[
     row("process.memory.usage", Level(MemoryBytes), Sender, "By"),
     row("service.workers.busy", Level(WorkersBusy), Sender, "1"),
     row("service.workers.max", Level(WorkersMax), Sender, "1"),
+    // How long a runtime stood still: late timers, a busy event loop, garbage collected.
+    row("process.scheduling.delay", Pauses, Sender, "s"),
+    row("jvm.gc.duration", Pauses, Sender, "s"),
+    row("v8js.gc.duration", Pauses, Sender, "s"),
+    row("nodejs.eventloop.delay.max", Pauses, Sender, "s"),
+    // Hosts of stores: the current attribute, and the one that the collector's hostmetrics receiver still sends.
+    only(row("system.cpu.utilization", IdleShare, Host, "1"), "cpu.mode", &["idle"]),
+    only(row("system.cpu.utilization", IdleShare, Host, "1"), "state", &["idle"]),
 ];
 
 /// Whether the engine reads metrics of this name; all others are only counted.

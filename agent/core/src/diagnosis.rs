@@ -84,7 +84,8 @@ fn judge(scene: &Scene<'_>) -> (Vec<Verdict>, Option<f64>) {
     (verdicts, Some(share(all)))
 }
 
-/// Who waits for a connection waits for those that are in use: where a database is slower, the wait is its own.
+/// Who waits for a connection waits for those that are in use: where a database is slower or its processors have
+/// become busy, the wait is its own.
 fn behind_the_pool(scene: &Scene<'_>, mut tiers: Vec<Covered>) -> Vec<Covered> {
     let is_database = |tier: usize| matches!(scene.tiers[tier].kind, TierKind::DbPrimary | TierKind::DbReplica);
     let Some(first) = tiers.first().copied().filter(|first| !is_database(first.tier)) else { return tiers };
@@ -95,7 +96,9 @@ fn behind_the_pool(scene: &Scene<'_>, mut tiers: Vec<Covered>) -> Vec<Covered> {
         let own = scene.wide.pairs.iter().filter(move |pair| pair.spot == Spot::At(tier) && pair.slower);
         own.map(|pair| pair.excess_ms).sum::<f64>()
     };
-    let databases = (0..scene.tiers.len()).filter(|tier| is_database(*tier) && slower(*tier) > 0.0);
+    let is_behind =
+        |tier: &usize| is_database(*tier) && (slower(*tier) > 0.0 || signs::busy(scene, *tier) == Some(true));
+    let databases = (0..scene.tiers.len()).filter(is_behind);
     let Some(tier) = databases.max_by(|one, other| slower(*one).total_cmp(&slower(*other))) else { return tiers };
     let own = tiers.iter().find(|covered| covered.tier == tier).map_or(0.0, |covered| covered.score);
     tiers.retain(|covered| covered.tier != tier && covered.tier != first.tier);
@@ -159,7 +162,7 @@ fn verdict(
     let kind = scene.tiers[covered.tier].kind;
     let class = CLASSES
         .iter()
-        .find(|class| class.kinds.contains(&kind) && class.signs.iter().all(|sign| seen.contains(sign)))
+        .find(|class| class.kinds.contains(&kind) && class.fits(|sign| seen.contains(&sign)))
         .filter(|class| class.cause.is_none_or(|cause| tier_of_kind(scene, cause, covered.tier).is_some()));
     let tier = class.and_then(|class| tier_of_kind(scene, class.cause?, covered.tier)).unwrap_or(covered.tier);
     let others = ranked.iter().filter(|other| other.tier != tier);

@@ -26,6 +26,7 @@ use crate::sim::measures::Series;
 use crate::sim::names::{self, text};
 use crate::sim::part::Part;
 use crate::sim::servers::Servers;
+use crate::telemetry::attributes;
 use crate::topology::{REGION, Role, Seat};
 
 /// How often spans leave a process.
@@ -123,7 +124,7 @@ impl Instance {
             role: Cell::new(seat.role),
             address,
             peer: names::node(seat.role, address),
-            resource: resource(&seat, version),
+            resource: resource(&seat, address, version),
             started: ground.clock.now(),
             seat,
             servers,
@@ -329,8 +330,8 @@ impl<F: Future> Future for Within<F> {
     }
 }
 
-fn resource(seat: &Seat, version: &str) -> Resource {
-    let attributes = vec![
+fn resource(seat: &Seat, address: SocketAddr, version: &str) -> Resource {
+    let mut said = vec![
         text("service.name", seat.role.service_name()),
         text("service.namespace", "content"),
         text("service.instance.id", seat.name.as_str()),
@@ -343,5 +344,8 @@ fn resource(seat: &Seat, version: &str) -> Resource {
         text("telemetry.sdk.language", "rust"),
         text("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
     ];
-    Resource { attributes, ..Default::default() }
+    if seat.role.is_store() {
+        said.extend(names::encoded(attributes::server(address)));
+    }
+    Resource { attributes: said, ..Default::default() }
 }

@@ -116,9 +116,10 @@ async fn forward(world: &Rc<World>, of: &Rc<Instance>, request: Request) -> Answ
     for _ in 0..all.len() {
         let uneven = if of.role.get() == Role::LoadBalancer { world.uneven.get() } else { 0.0 };
         let Some(next) = pick(of, upstreams, &all, uneven) else { return Answer::of(503) };
-        upstreams.change(&next, |upstream| upstream.outstanding += 1);
-        let asked = ask(world, of, &next, request).await;
-        upstreams.change(&next, |upstream| upstream.outstanding = upstream.outstanding.saturating_sub(1));
+        let asked = {
+            let _outstanding = Outstanding::new(upstreams, &next);
+            ask(world, of, &next, request).await
+        };
         match asked {
             Ok(answer) => return answer,
             Err(CallError::Unreachable) => {
@@ -158,6 +159,22 @@ fn pick(of: &Instance, upstreams: &Upstreams, all: &[Rc<Instance>], uneven: f64)
     let far = |instance: &Instance| of.role.get() == Role::Web && instance.seat.zone != of.seat.zone;
     let least = rotated.clone().filter(healthy).min_by_key(|instance| (state(instance).outstanding, far(instance)));
     least.or_else(|| rotated.clone().next()).cloned()
+}
+
+/// Counts a request to an instance for as long as this lives, also when who waits for it gives it up.
+struct Outstanding<'a>(&'a Upstreams, &'a Instance);
+
+impl<'a> Outstanding<'a> {
+    fn new(upstreams: &'a Upstreams, to: &'a Instance) -> Self {
+        upstreams.change(to, |upstream| upstream.outstanding += 1);
+        Self(upstreams, to)
+    }
+}
+
+impl Drop for Outstanding<'_> {
+    fn drop(&mut self) {
+        self.0.change(self.1, |upstream| upstream.outstanding = upstream.outstanding.saturating_sub(1));
+    }
 }
 
 impl Upstreams {

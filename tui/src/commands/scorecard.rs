@@ -51,6 +51,9 @@ pub(crate) struct ScorecardArgs {
     /// Plays that run at once [default: as many as there are processors].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
+    /// Tell each play's incidents on standard error.
+    #[arg(long)]
+    incidents: bool,
     /// Print each play and its scores as JSON.
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
@@ -90,7 +93,7 @@ fn rate(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &ScorecardArgs) -> Result<ExitCode> {
     let began = Instant::now();
     let jobs = args.jobs.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let plays = play_all(&plans(args), jobs).map_err(|error| eyre!("failed to {error}"))?;
+    let plays = play_all(&plans(args), jobs, args.incidents).map_err(|error| eyre!("failed to {error}"))?;
     let took = Duration::from_secs(began.elapsed().as_secs());
     let took = format!("Took {} with {jobs} plays at once.", humantime::format_duration(took));
     say(&match (&args.markdown, args.json) {
@@ -159,7 +162,7 @@ fn healthy(args: &ScorecardArgs) -> Vec<Plan> {
 }
 
 /// Plays them all, some at once; they are returned in the order of their plans.
-fn play_all(plans: &[Plan], jobs: usize) -> Result<Vec<Played>, SimulationError> {
+fn play_all(plans: &[Plan], jobs: usize, incidents: bool) -> Result<Vec<Played>, SimulationError> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Result<Played, SimulationError>)>> = Mutex::default();
     thread::scope(|scope| {
@@ -170,6 +173,8 @@ fn play_all(plans: &[Plan], jobs: usize) -> Result<Vec<Played>, SimulationError>
                     let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Ok(played) = &played {
                         tell(done.len() + 1, plans.len(), plan, played);
+                        let told = played.incidents.iter().filter(|_| incidents);
+                        told.for_each(|incident| drop(writeln!(std::io::stderr().lock(), "    {incident}")));
                     }
                     done.push((place, played));
                 }

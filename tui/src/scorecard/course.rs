@@ -56,8 +56,15 @@ pub struct Incident {
     pub closed_ms: Option<u64>,
     /// How often its verdict changed.
     pub changes: u64,
-    /// What it said last: tier and class.
-    pub says: String,
+    /// What it said and from when on: tier and class.
+    pub said: Vec<(u64, String)>,
+}
+
+impl Incident {
+    /// What it said last.
+    pub fn says(&self) -> &str {
+        self.said.last().map_or("", |(_, says)| says)
+    }
 }
 
 /// The figures of a tier that simple ways of naming a bottleneck look at.
@@ -84,17 +91,36 @@ impl Course {
                 opened_ms: at_ms,
                 closed_ms: None,
                 changes: 0,
-                says: String::new(),
+                said: Vec::new(),
             });
             incident.changes = view.changes;
             if view.ended_unix_ms.is_none() {
-                incident.says = says(view);
+                // What had ended may be opened again.
+                incident.closed_ms = None;
+            }
+            if view.ended_unix_ms.is_none() {
+                let says = says(view);
+                if incident.says() != says {
+                    incident.said.push((at_ms, says));
+                }
             } else if incident.closed_ms.is_none() {
                 incident.closed_ms = Some(at_ms);
             }
         }
         let named = snapshot.diagnosis.open().filter_map(Named::of).collect();
         self.moments.push(Moment { at_ms, named, tiers: figures(snapshot) });
+    }
+
+    /// The incidents in words, by seconds from a time on.
+    pub fn told(&self, from_ms: u64) -> Vec<String> {
+        let second = |at_ms: u64| at_ms.saturating_sub(from_ms) / 1000;
+        let tell = |incident: &Incident| {
+            let said: Vec<String> =
+                incident.said.iter().map(|(at_ms, says)| format!("{} s {says}", second(*at_ms))).collect();
+            let end = incident.closed_ms.map_or("open".to_owned(), |at_ms| format!("{} s over", second(at_ms)));
+            format!("{}, {end}", said.join(", "))
+        };
+        self.incidents.values().map(tell).collect()
     }
 
     /// Incidents that were first shown from one time up to another.

@@ -110,7 +110,7 @@ pub fn healthy(course: &Course, from_ms: u64) -> HealthScore {
     let to_ms = course.moments.last().map_or(from_ms, |last| last.at_ms.max(from_ms));
     HealthScore {
         hours: (to_ms - from_ms) as f64 / 3_600_000.0,
-        incidents: course.opened(from_ms, u64::MAX).map(|incident| incident.says.clone()).collect(),
+        incidents: course.opened(from_ms, u64::MAX).map(|incident| incident.says().to_owned()).collect(),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Played {
     pub apart: bool,
     /// How it was scored.
     pub outcome: Outcome,
+    /// Its incidents in words, by seconds from its begin.
+    pub incidents: Vec<String>,
     /// Spans that the engine took.
     pub spans: u64,
     /// Processor seconds, the making of the telemetry included.

@@ -256,6 +256,7 @@ fn played(name: &str, load: &str, outcome: Outcome) -> Played {
         load: load.to_owned(),
         apart: load.contains("clients"),
         outcome,
+        incidents: Vec::new(),
         spans: 500_000,
         cpu_s: 2.0,
     }

@@ -193,7 +193,7 @@ fn what_to_send(kind: TierKind) -> &'static str {
             "unknown: a managed service tells no utilisation"
         }
         TierKind::Cache | TierKind::DbPrimary | TierKind::DbReplica => {
-            "unknown: send process.cpu.utilization from the server's host"
+            "unknown: send system.cpu.utilization from its host"
         }
     }
 }

@@ -18,6 +18,7 @@ mod metered;
 mod silence;
 mod told;
 mod traffic;
+mod versions;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};

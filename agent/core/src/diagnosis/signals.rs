@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::snapshot::{SignalKind, Snapshot};
 use crate::thresholds::Thresholds;
 
+/// A processor in use for less than this share of what is busy keeps nobody waiting.
+const FREE: f64 = 0.6;
+
 /// How a signal went.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Course {
@@ -64,12 +67,18 @@ impl Signals {
         waiting.map(|(_, course)| course.most).reduce(f64::max).filter(|most| *most > 2.0 * usual)
     }
 
-    /// Whether the processors of a tier are busy now, and were less so.
-    pub(super) fn busier(&self, baseline: &Self, tier: &str) -> bool {
+    /// Whether the processors of a tier are busy now, and were less so, or are free; `None` where it is neither, or
+    /// nothing tells.
+    pub(super) fn busier(&self, baseline: &Self, tier: &str) -> Option<bool> {
         let of =
             |signals: &Self| signals.courses.get(&(SignalKind::CpuRatio, tier.to_owned())).map(|course| course.most);
         let usual = of(baseline).unwrap_or_default();
-        of(self).is_some_and(|now| now >= self.thresholds.of_id(tier).verdict.cpu_busy && now >= 1.3 * usual)
+        let busy = self.thresholds.of_id(tier).verdict.cpu_busy;
+        match of(self)? {
+            now if now >= busy && now >= 1.3 * usual => Some(true),
+            now if now < FREE * busy => Some(false),
+            _ => None,
+        }
     }
 
     /// The replica that is furthest behind, and by how many seconds, if it is more than usual.

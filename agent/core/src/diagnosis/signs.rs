@@ -17,6 +17,9 @@ const COUNTED: usize = 200;
 /// An operation stands out that is slower by so many times what the next one is.
 const STANDS_OUT: f64 = 4.0;
 
+/// Writes that wait take so many times longer than the reads behind them.
+const MUCH_SLOWER: f64 = 2.0;
+
 /// Visits under which one instance may get them all by chance.
 const SHARED_OUT: f64 = 12.0;
 
@@ -79,7 +82,9 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
         (Sign::WritesOnly, writes_only(&own, symptom)),
         (Sign::OneInstance, instances.one_is_worse()),
         (Sign::NewVersion, instances.only_new_versions(scene.traces)),
-        (Sign::CpuBusy, busy(scene, tier)),
+        (Sign::CpuBusy, busy(scene, tier) == Some(true)),
+        (Sign::CpuFree, busy(scene, tier) == Some(false)),
+        (Sign::WritesMost, slower && writes_most(&own)),
         (Sign::NowAndThen, slower && now_and_then(scene, tier, &instances)),
         (Sign::MoreRequests, more_requests(scene)),
         (Sign::CacheMisses, cache_misses(scene).is_some()),
@@ -93,7 +98,8 @@ pub(super) fn signs(scene: &Scene<'_>, covered: Covered, symptom: Symptom) -> BT
 /// Whether requests wait for a connection, and not because the database is slower.
 fn pool_waits(scene: &Scene<'_>, tier: usize) -> bool {
     let is_slow_database = matches!(scene.tiers[tier].kind, TierKind::DbPrimary | TierKind::DbReplica)
-        && scene.wide.pairs.iter().any(|pair| pair.spot == Spot::At(tier) && pair.slower);
+        && (scene.wide.pairs.iter().any(|pair| pair.spot == Spot::At(tier) && pair.slower)
+            || busy(scene, tier) == Some(true));
     scene.signals.1.pool_waits(scene.signals.0).is_some() && !is_slow_database
 }
 
@@ -131,8 +137,17 @@ fn some_as_ever<'p>(slower: impl Iterator<Item = &'p &'p Pair>) -> bool {
     quick as f64 >= 0.08 * all as f64 && quick >= 1
 }
 
-/// Whether the tier's processors are busy, and busier than they were.
-fn busy(scene: &Scene<'_>, tier: usize) -> bool {
+/// Whether writes are slower by far more than reads are.
+fn writes_most(own: &[&Pair]) -> bool {
+    let times = |act: Act| {
+        let shifted = own.iter().filter(|pair| pair.act == Some(act) && pair.slower);
+        shifted.map(|pair| pair.mean_ms / pair.usual_ms.max(0.05)).fold(0.0, f64::max)
+    };
+    times(Act::Write) >= MUCH_SLOWER * times(Act::Read).max(1.0)
+}
+
+/// Whether the tier's processors are busy, and busier than they were, or are free; `None` where nothing tells.
+pub(super) fn busy(scene: &Scene<'_>, tier: usize) -> Option<bool> {
     let id = format!("{}/{}", scene.tiers[tier].kind, scene.tiers[tier].member);
     scene.signals.1.busier(scene.signals.0, &id)
 }

@@ -113,6 +113,11 @@ fn slow_query_is_one_statement_of_several() {
 }
 
 #[test]
+fn slow_query_is_what_holds_a_replica_of_which_all_is_slower() {
+    assert_named(&report(&Shop { replica_ms: 90.0, ..Shop::default() }, 250), "db-replica/orders", "slow-query");
+}
+
+#[test]
 fn primary_cpu_is_every_statement() {
     let slow = Shop { primary_read_ms: 80.0, insert_ms: 90.0, update_ms: 90.0, ..Shop::default() };
     assert_named(&report(&slow, 150), "db-primary/orders@db1", "primary-cpu");
@@ -122,6 +127,22 @@ fn primary_cpu_is_every_statement() {
 fn lock_contention_is_writes_that_wait() {
     let slow = Shop { insert_ms: 150.0, update_ms: 150.0, ..Shop::default() };
     assert_named(&report(&slow, 150), "db-primary/orders@db1", "lock-contention");
+}
+
+#[test]
+fn primary_cpu_is_busy_processors_also_where_writes_wait_longest() {
+    let mut signals = Signals::default();
+    signals.put(SignalKind::CpuRatio, "db-primary/orders@db1", 0.95);
+    let slow = Shop { insert_ms: 150.0, update_ms: 150.0, ..Shop::default() };
+    assert_named(&report_with(&slow, 150, &signals), "db-primary/orders@db1", "primary-cpu");
+}
+
+#[test]
+fn lock_contention_is_writes_that_wait_most_while_the_processors_are_free() {
+    let mut signals = Signals::default();
+    signals.put(SignalKind::CpuRatio, "db-primary/orders@db1", 0.1);
+    let slow = Shop { primary_read_ms: 20.0, insert_ms: 300.0, update_ms: 300.0, ..Shop::default() };
+    assert_named(&report_with(&slow, 150, &signals), "db-primary/orders@db1", "lock-contention");
 }
 
 #[test]

@@ -151,6 +151,14 @@ impl Total {
         }
     }
 
+    /// What the longest of a histogram took at least.
+    fn longest(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Histogram(buckets) => buckets.longest(),
+        }
+    }
+
     /// A histogram's mean, if it counted anything.
     fn mean(&self) -> Option<f64> {
         match self {
@@ -167,11 +175,14 @@ impl Engine {
         for (index, row) in CATALOGUE.iter().enumerate().filter(|(_, row)| *row.name == *metric.name) {
             let factor = factor_of(metric, row);
             let mut levels: Vec<(Subject, Box<str>, UnixNanos, f64)> = Vec::new();
-            for point in metric.points.iter().filter(|point| row_takes(row, point)) {
+            let points: Vec<&Point> = metric.points.iter().filter(|point| row_takes(row, point)).collect();
+            for point in &points {
                 self.take_point(metric, (index, row), point, process, factor, &mut levels);
             }
             for (subject, part, time, value) in levels {
                 if let Some(kind) = level_kind(row.meaning) {
+                    let is_idle = row.meaning == Meaning::IdleShare;
+                    let value = if is_idle { (1.0 - value / points.len() as f64).max(0.0) } else { value };
                     let key = SignalKey { kind, subject, part };
                     self.signals.report(key, time.min(self.now), value, row.name, self.config.limits.signals);
                 }
@@ -204,6 +215,11 @@ impl Engine {
                 };
                 if let Some(value) = value {
                     add_level(levels, kind, subject(), part_of(&point.attributes), point.time, value * factor);
+                }
+            }
+            Meaning::IdleShare => {
+                if let PointValue::Number(number) = point.value {
+                    add_level(levels, SignalKind::CpuRatio, subject(), "".into(), point.time, number * factor);
                 }
             }
             Meaning::PoolByState => {
@@ -240,6 +256,17 @@ impl Engine {
                     );
                 }
             }
+            Meaning::Pauses => {
+                let longest = if let PointValue::Number(number) = point.value {
+                    Some(number)
+                } else {
+                    let growth = self.metrics.growth(key, metric.kind, point, limit, began);
+                    growth.and_then(|growth| growth.total.longest())
+                };
+                if let Some(longest) = longest {
+                    self.stalls.paused(process, point.time.min(self.now), longest * factor);
+                }
+            }
             Meaning::ServerDuration => self.take_duration((key, metric, point), factor, Facet::Serves),
             Meaning::ProcessDuration => self.take_duration((key, metric, point), factor, Facet::Processes),
             Meaning::ClientDuration => self.take_calls((key, metric, point), factor),
@@ -263,6 +290,7 @@ fn level_kind(meaning: Meaning) -> Option<SignalKind> {
     match meaning {
         Meaning::Level(kind) | Meaning::Rate(kind) => Some(kind),
         Meaning::PoolByState => Some(SignalKind::PoolUsed),
+        Meaning::IdleShare => Some(SignalKind::CpuRatio),
         _ => None,
     }
 }

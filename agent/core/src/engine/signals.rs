@@ -73,7 +73,7 @@ impl Subject {
         attributes: &[(Box<str>, AttributeValue)],
     ) -> Self {
         let nobody = Self { about, process, address: "".into(), port: 0, name: "".into() };
-        if about == About::Sender {
+        if matches!(about, About::Sender | About::Host) {
             return nobody;
         }
         let find = |key: &str| {
@@ -81,16 +81,30 @@ impl Subject {
             given.map(|(_, value)| value)
         };
         let text = |keys: &[&str]| keys.iter().find_map(|key| find(key).and_then(AttributeValue::as_text));
-        let address = text(&ADDRESSES).unwrap_or_default();
-        let (host, port_in_text) = split_port(address);
-        let port = ["server.port", "redis.server.port", "net.peer.port"]
-            .iter()
-            .find_map(|key| find(key).and_then(AttributeValue::as_integer))
-            .and_then(|port| u16::try_from(port).ok())
-            .or(port_in_text)
-            .unwrap_or_default();
+        let (host, port) = address(find).unwrap_or_default();
         Self { address: host.into(), port, name: text(&NAMES).unwrap_or_default().into(), ..nobody }
     }
+}
+
+impl Resource {
+    /// The server that a process with this resource watches, or the host that it runs on; the port is 0 when not said.
+    pub(crate) fn watches(&self) -> Option<(&str, u16)> {
+        let find = |key: &str| self.attributes.iter().find(|(name, _)| &**name == key).map(|(_, value)| value);
+        address(find).or_else(|| Some((find("host.name")?.as_text()?, 0)))
+    }
+}
+
+/// The address that attributes give, and its port, 0 when not said.
+fn address<'a>(find: impl Fn(&str) -> Option<&'a AttributeValue>) -> Option<(&'a str, u16)> {
+    let given = ADDRESSES.iter().find_map(|key| find(key).and_then(AttributeValue::as_text))?;
+    let (host, port_in_text) = split_port(given);
+    let port = ["server.port", "redis.server.port", "net.peer.port"]
+        .iter()
+        .find_map(|key| find(key).and_then(AttributeValue::as_integer))
+        .and_then(|port| u16::try_from(port).ok())
+        .or(port_in_text)
+        .unwrap_or_default();
+    Some((host, port))
 }
 
 /// Splits `host:port`; an IPv6 address without a port stays whole.

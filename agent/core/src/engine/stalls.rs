@@ -5,9 +5,11 @@
 //! 2. Once a second gaps are looked for in what has settled (see [`crate::stalls`]).
 //! 3. A gap is looked into when the requests of its end have had time to come. If the recent spans show
 //!    requests that it held up, it was a stall; they stood in the deepest span that was open through it.
-//! 4. While the front completes nothing, that is said as soon as anything shows that requests wait.
+//! 4. What a process itself reports as a pause is told as a stall of it (`pauses`).
+//! 5. While the front completes nothing, that is said as soon as anything shows that requests wait.
 
 mod lasting;
+mod pauses;
 mod standing;
 
 use std::collections::VecDeque;
@@ -27,6 +29,7 @@ use crate::observation::{Span, SpanKind};
 use crate::snapshot::StallView;
 use crate::stalls::{BIN_NANOS, Completions, Gap, Waiting};
 use crate::time::{NANOS_PER_SECOND, UnixNanos};
+use pauses::Pause;
 use standing::Standing;
 
 /// Instances and peers that are watched for standing still. About 8 kB each.
@@ -106,6 +109,9 @@ pub(super) struct Stalls {
     routes: Vec<RouteUse>,
     due: Vec<(Whose, Gap)>,
     found: VecDeque<Found>,
+    /// What processes said of pauses of their own, lately, and which say any.
+    pauses: Vec<Pause>,
+    tell_of_pauses: Vec<ProcessId>,
 }
 
 /// The requests that a gap held up, the longest first.
@@ -218,6 +224,7 @@ impl Engine {
         // The front first: what it says goes for the instances, too.
         ready.sort_by_key(|(whose, gap)| (*whose != Whose::Front, std::cmp::Reverse(gap.nanos())));
         ready.truncate(LOOKS_PER_TICK);
+        self.tell_pauses();
         let known = self.known();
         for ((whose, gap), held) in ready.iter().zip(self.held_up(&ready)) {
             if held.waiting.is_stall() {
@@ -364,6 +371,10 @@ impl Engine {
             (None, None, Some(tier)) => format!(" in {tier}"),
             (None, None, None) => String::new(),
         };
+        if let (0, Some(instance)) = (view.requests, &view.instance) {
+            view.summary = format!("{instance} stood still for at least {} ms, as it says itself", view.length_ms);
+            return;
+        }
         view.summary = format!("{} requests stood for {} ms{place}", view.requests, view.length_ms);
     }
 

@@ -314,6 +314,45 @@ fn replica_lag_finds_its_replica_by_address() {
 }
 
 #[test]
+fn the_processor_of_a_database_is_told_by_who_says_its_address_or_its_hosts_name() {
+    let exporter = [("server.address", text("db1")), ("server.port", AttributeValue::Integer(5432))];
+    let elsewhere = [("server.address", text("db1")), ("server.port", AttributeValue::Integer(6432))];
+    let host = [("host.name", text("db1"))];
+    for (says, found) in [(&exporter[..], true), (&host[..], true), (&elsewhere[..], false)] {
+        let mut system = System::new();
+        for _ in 0..20 {
+            system.write_request();
+            system.gauge_from(says, "process.cpu.utilization", &[], 0.9);
+            system.pass_second();
+        }
+        let snapshot = system.snapshot();
+        let cpu = snapshot.signals.iter().find(|signal| signal.kind == SignalKind::CpuRatio);
+        let tier = cpu.map(|signal| signal.tier.as_str());
+        assert_eq!(tier, found.then_some("db-primary/orders@db1:5432"), "{says:?}");
+    }
+}
+
+#[test]
+fn what_a_databases_host_does_not_idle_is_in_use() {
+    let mut system = System::new();
+    for _ in 0..20 {
+        system.write_request();
+        for (state, share) in [("idle", 0.25), ("user", 0.6)] {
+            system.gauge_from(
+                &[("host.name", text("db1"))],
+                "system.cpu.utilization",
+                &[("state", text(state))],
+                share,
+            );
+        }
+        system.pass_second();
+    }
+    let snapshot = system.snapshot();
+    let cpu = snapshot.signals.iter().find(|signal| signal.kind == SignalKind::CpuRatio).unwrap();
+    assert_eq!((cpu.tier.as_str(), cpu.value), ("db-primary/orders@db1:5432", Some(0.75)));
+}
+
+#[test]
 fn a_standby_that_nobody_asks_is_a_replica_of_its_own() {
     let mut system = System::new();
     for _ in 0..20 {

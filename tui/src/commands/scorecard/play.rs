@@ -135,6 +135,7 @@ pub(super) fn play(plan: &Plan) -> Result<Played, SimulationError> {
         load: plan.load(),
         apart: plan.manner != Manner::Open,
         outcome,
+        incidents: course.told(BEGIN.as_millis() as u64),
         spans,
         cpu_s: took.tv_sec as f64 + took.tv_nsec as f64 / 1e9,
     })

@@ -58,6 +58,9 @@ const BEHIND_A_QUEUE: &[TierKind] = &[
     TierKind::External,
 ];
 
+/// Two that begin closer than this are one.
+const ONCE_MS: u64 = 2_500;
+
 /// A signal that is bad, as a verdict.
 #[derive(Clone, Debug)]
 pub(super) struct Burning {
@@ -112,7 +115,9 @@ impl Burning {
     pub(super) fn yields_to(&self, other: &Verdict) -> bool {
         let writes_stand = ["disk-full", "lock-contention", "primary-failover"];
         let stopped = other.class.as_deref().is_some_and(|class| writes_stand.contains(&class));
-        self.yields_to.contains(&other.tier.kind) || (self.rule == "replica-lag" && stopped)
+        // Whoever stands still is not the victim of itself.
+        let is_itself = self.rule == "gc-stalls" && other.tier.id == self.tier;
+        (self.yields_to.contains(&other.tier.kind) && !is_itself) || (self.rule == "replica-lag" && stopped)
     }
 }
 
@@ -151,7 +156,11 @@ pub(super) fn standing(snapshot: &Snapshot) -> Vec<Burning> {
     let mut by_instance: BTreeMap<(&str, &str), Vec<&StallView>> = BTreeMap::new();
     for stall in recent {
         if let (Some(tier), Some(instance)) = (&stall.tier, &stall.instance) {
-            by_instance.entry((tier, instance)).or_default().push(stall);
+            let known = by_instance.entry((tier, instance)).or_default();
+            // Told by those who waited and by itself, it may be there twice.
+            if known.iter().all(|other| other.start_unix_ms.abs_diff(stall.start_unix_ms) >= ONCE_MS) {
+                known.push(stall);
+            }
         }
     }
     let again = by_instance.into_iter().filter(|(_, stalls)| stalls.len() >= AGAIN);

@@ -7,7 +7,9 @@ use super::Finding;
 use super::burners::Burning;
 use super::gate::Alarm;
 use super::told::is_the_users;
+use super::versions::Versions;
 use crate::snapshot::{IncidentView, Snapshot};
+use crate::tier::TierKind;
 use crate::traces::Flow;
 use crate::verdict::{Alternative, Verdict};
 
@@ -29,12 +31,14 @@ const LESS_SURE: f64 = 0.8;
 const PATIENCE_MS: u64 = 6_000;
 /// An incident ends when nothing was wrong for so long.
 const CALM_MS: u64 = 4_000;
+/// An incident is shown for so long at least: people need it to read.
+const SHOWN_MS: u64 = 12_000;
+/// What shows within so long after the end of an incident is of it: queues drain, caches refill.
+const AFTERMATH_MS: u64 = 60_000;
 /// Incidents that ended and are kept.
 const KEPT: usize = 50;
 /// How long after a failover the former roles are still what is usual.
 const MOVED_MS: u64 = 360_000;
-/// How long after a new version appeared it is named beside an incident.
-const VERSION_MS: u64 = 120_000;
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -59,6 +63,8 @@ struct Open {
     /// What else was found, and how many seconds in a row.
     other: Option<(Verdict, u32)>,
     last_bad_ms: u64,
+    /// It had ended, and what shows now is taken for what is left of it until then.
+    aftermath_until_ms: Option<u64>,
 }
 
 impl Incidents {
@@ -141,7 +147,10 @@ impl Incidents {
         });
         if agree.count() + 1 >= AGREED {
             self.lately.clear();
-            self.open(Open::of_requests(&finding, verdict, now_ms), snapshot);
+            match self.reopened(now_ms) {
+                Some(open) => open.flow = Some(finding.flow),
+                None => self.open(Open::of_requests(&finding, verdict, now_ms), snapshot),
+            }
             return;
         }
         self.lately.push_back((now_ms, finding));
@@ -153,7 +162,12 @@ impl Incidents {
         let named = |open: &Open| open.view.verdict.clone();
         if let Some(open) = self.open.iter_mut().find(|open| open.burning == key) {
             open.last_bad_ms = now_ms;
-            if let Some(known) = &mut open.view.verdict
+            if open.aftermath_until_ms.is_some_and(|until_ms| now_ms > until_ms) {
+                // What is still there is no aftermath.
+                open.aftermath_until_ms = None;
+                open.view.changes += 1;
+                open.view.verdict = Some(burning.verdict);
+            } else if let Some(known) = &mut open.view.verdict
                 && known.class == burning.verdict.class
                 && open.flow.is_none()
             {
@@ -196,7 +210,22 @@ impl Incidents {
         if !alarms.is_empty() && now_ms < burning.since_ms + PATIENCE_MS {
             return;
         }
-        self.open(Open::of_signal(burning, now_ms), snapshot);
+        match self.reopened(now_ms) {
+            Some(open) => open.burning = key,
+            None => self.open(Open::of_signal(burning, now_ms), snapshot),
+        }
+    }
+
+    /// Opens the last incident again, if it ended just now: what shows then is what is left of it.
+    fn reopened(&mut self, now_ms: u64) -> Option<&mut Open> {
+        let ended_ms = self.ended.front()?.ended_unix_ms?;
+        if !self.open.is_empty() || now_ms.saturating_sub(ended_ms) >= AFTERMATH_MS {
+            return None;
+        }
+        let view = IncidentView { ended_unix_ms: None, ..self.ended.pop_front()? };
+        let aftermath_until_ms = Some(ended_ms + AFTERMATH_MS);
+        self.open.push(Open { aftermath_until_ms, ..Open::showing(view, now_ms) });
+        self.open.last_mut()
     }
 
     /// After a failover the roles have moved: who takes no reads then is not lost.
@@ -219,7 +248,8 @@ impl Incidents {
     }
 
     fn end_what_is_over(&mut self, now_ms: u64) {
-        let is_over = |open: &Open| now_ms.saturating_sub(open.last_bad_ms) >= CALM_MS;
+        let since = |then_ms: u64| now_ms.saturating_sub(then_ms);
+        let is_over = |open: &Open| since(open.last_bad_ms) >= CALM_MS && since(open.view.opened_unix_ms) >= SHOWN_MS;
         let over: Vec<usize> = (0..self.open.len()).rev().filter(|place| is_over(&self.open[*place])).collect();
         for place in over {
             let mut ended = self.open.remove(place);
@@ -246,7 +276,7 @@ fn is_same_class(one: &Verdict, other: &Verdict) -> bool {
 
 /// Whether a signal is behind what requests show.
 fn accounts_for(burning: &Burning, found: &Verdict) -> bool {
-    use crate::tier::TierKind::{App, Cache, DbPrimary, DbReplica};
+    use TierKind::{App, Cache, DbPrimary, DbReplica};
     let slows = ["replica-lag", "cache-hit-rate-falling", "replica-loss"].contains(&burning.rule.as_str());
     // What requests showed is of what they wait for; what another signal showed is not.
     (burning.rule == super::silence::RULE && found.explained_share.is_some())
@@ -268,53 +298,42 @@ fn explained_by(mut verdict: Verdict, found: &Verdict) -> Verdict {
 
 impl Open {
     fn of_requests(finding: &Finding, verdict: Verdict, now_ms: u64) -> Self {
-        Self {
-            view: IncidentView {
-                id: 0,
-                onset_unix_ms: finding.since.as_millis(),
-                opened_unix_ms: now_ms,
-                peak_unix_ms: now_ms,
-                ended_unix_ms: None,
-                usual_ms: Some(finding.usual_ms),
-                excess_ms: Some(finding.excess_ms),
-                peak_excess_ms: Some(finding.excess_ms),
-                failed_ratio: Some(finding.failed_ratio),
-                unexplained: finding.doubt(),
-                verdict: Some(verdict),
-                changes: 0,
-                victims: Vec::new(),
-                new_versions: Vec::new(),
-            },
-            flow: Some(finding.flow),
-            burning: None,
-            other: None,
-            last_bad_ms: now_ms,
-        }
+        let mut open = Self::new(finding.since.as_millis(), verdict, now_ms);
+        open.view.usual_ms = Some(finding.usual_ms);
+        (open.view.excess_ms, open.view.peak_excess_ms) = (Some(finding.excess_ms), Some(finding.excess_ms));
+        open.view.failed_ratio = Some(finding.failed_ratio);
+        open.view.unexplained = finding.doubt();
+        Self { flow: Some(finding.flow), ..open }
     }
 
     fn of_signal(burning: Burning, now_ms: u64) -> Self {
-        Self {
-            view: IncidentView {
-                id: 0,
-                onset_unix_ms: burning.since_ms,
-                opened_unix_ms: now_ms,
-                peak_unix_ms: now_ms,
-                ended_unix_ms: None,
-                usual_ms: None,
-                excess_ms: None,
-                peak_excess_ms: None,
-                failed_ratio: None,
-                unexplained: String::new(),
-                verdict: Some(burning.verdict),
-                changes: 0,
-                victims: Vec::new(),
-                new_versions: Vec::new(),
-            },
-            flow: None,
-            burning: Some((burning.rule, burning.tier)),
-            other: None,
-            last_bad_ms: now_ms,
-        }
+        let shown_by = Some((burning.rule, burning.tier));
+        Self { burning: shown_by, ..Self::new(burning.since_ms, burning.verdict, now_ms) }
+    }
+
+    fn new(onset_unix_ms: u64, verdict: Verdict, now_ms: u64) -> Self {
+        let view = IncidentView {
+            id: 0,
+            onset_unix_ms,
+            opened_unix_ms: now_ms,
+            peak_unix_ms: now_ms,
+            ended_unix_ms: None,
+            usual_ms: None,
+            excess_ms: None,
+            peak_excess_ms: None,
+            failed_ratio: None,
+            unexplained: String::new(),
+            verdict: Some(verdict),
+            changes: 0,
+            victims: Vec::new(),
+            new_versions: Vec::new(),
+        };
+        Self::showing(view, now_ms)
+    }
+
+    /// An incident that is open now, shown by nothing yet.
+    fn showing(view: IncidentView, now_ms: u64) -> Self {
+        Self { view, flow: None, burning: None, other: None, last_bad_ms: now_ms, aftermath_until_ms: None }
     }
 
     /// Takes in what was found in a further second.
@@ -343,8 +362,9 @@ impl Open {
         if is_unsure || (!finding.doubt().is_empty() && view.unexplained.is_empty()) {
             return;
         }
-        // A signal that is behind all this is not outvoted by what it slows.
-        if self.burning.is_some() {
+        // A signal that is behind all this is not outvoted by what it slows, nor a database by who waits for it.
+        let is_database = matches!(known.tier.kind, TierKind::DbPrimary | TierKind::DbReplica);
+        if self.burning.is_some() || (is_database && verdict.class.as_deref() == Some("pool-exhaustion")) {
             return;
         }
         let is_same = |other: &Verdict| other.tier == verdict.tier && other.class == verdict.class;
@@ -382,32 +402,4 @@ fn victims(snapshot: &Snapshot, of: &str) -> Vec<String> {
     }
     let all = snapshot.tiers.iter().map(|tier| &tier.id);
     all.filter(|id| id.as_str() != of && found.contains(id.as_str())).cloned().collect()
-}
-
-/// Versions of services, and when each was first seen.
-#[derive(Debug, Default)]
-struct Versions {
-    seen: Vec<(String, u64)>,
-    first_ms: Option<u64>,
-}
-
-impl Versions {
-    fn note(&mut self, snapshot: &Snapshot, now_ms: u64) {
-        let first_ms = *self.first_ms.get_or_insert(now_ms);
-        for tier in &snapshot.tiers {
-            for version in tier.instances.iter().filter_map(|instance| instance.version.as_deref()) {
-                let name = format!("{} {version}", tier.id);
-                if self.seen.len() < 1_000 && !self.seen.iter().any(|(known, _)| *known == name) {
-                    // What is there from the beginning is not new.
-                    let at = if now_ms.saturating_sub(first_ms) < VERSION_MS / 4 { 0 } else { now_ms };
-                    self.seen.push((name, at));
-                }
-            }
-        }
-    }
-
-    fn around(&self, onset_ms: u64) -> Vec<String> {
-        let near = self.seen.iter().filter(|(_, at)| *at > 0 && at.abs_diff(onset_ms) <= VERSION_MS);
-        near.map(|(name, _)| name.clone()).collect()
-    }
 }

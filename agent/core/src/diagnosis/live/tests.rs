@@ -119,7 +119,7 @@ fn a_rule_of_the_users_is_an_incident_with_its_words_while_it_holds() {
     assert_eq!(verdict.evidence, ["requests_per_second 40.0, above 30"]);
     assert_eq!(verdict.remedy_now.as_deref(), Some("let them end"));
     watched.snapshot.tiers[0].requests_per_second = Some(20.0);
-    let later = watched.pass(&Shop::default(), 6);
+    let later = watched.pass(&Shop::default(), 12);
     assert_eq!(later.open().count(), 0, "{later:#?}");
 }
 
@@ -225,7 +225,7 @@ fn a_signal_is_an_incident_though_requests_are_well() {
     assert_eq!(after.incidents[0].verdict.as_ref().unwrap().evidence, ["8.4 s behind"]);
     assert_eq!(after.incidents[0].excess_ms, None);
     watched.snapshot.warnings.clear();
-    assert_eq!(watched.pass(&Shop::default(), 10).state, DiagnosisState::Healthy);
+    assert_eq!(watched.pass(&Shop::default(), 14).state, DiagnosisState::Healthy);
 }
 
 #[test]
@@ -362,6 +362,59 @@ fn over_provisioned_is_a_fleet_that_grew_without_load() {
     watched.pass(&Shop::default(), 120);
     let scaled = pass_with(&mut watched, 40, |snapshot, _| snapshot.tiers[0] = service(TierKind::App, 6, 40.0));
     assert_eq!(scaled.incidents, [], "it grew with its load");
+}
+
+#[test]
+fn uneven_balance_is_one_instance_that_takes_nearly_all_while_others_are_there() {
+    let tiers = |shares: [f64; 2]| {
+        let mut tier = service(TierKind::App, 2, 20.0);
+        for (instance, share) in tier.instances.iter_mut().zip(shares) {
+            instance.requests_per_second = Some(20.0 * share);
+        }
+        vec![TierView::named(TierKind::Lb, "gate"), tier]
+    };
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = tiers([0.5, 0.5]);
+    watched.pass(&Shop::default(), 120);
+    let after = pass_with(&mut watched, 20, |snapshot, _| snapshot.tiers = tiers([0.1, 0.9]));
+    assert_eq!(named(&after.incidents[0]), ("lb/gate", Some("uneven-balance")));
+
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = tiers([0.1, 0.9]);
+    watched.pass(&Shop::default(), 120);
+    assert_eq!(watched.pass(&Shop::default(), 20).incidents, [], "it always was so");
+}
+
+#[test]
+fn an_incident_is_shown_for_long_enough_to_be_read() {
+    let mut watched = Watched::new();
+    watched.pass(&Shop::default(), 120);
+    let failing = Shop { failing: Some((TierKind::ObjectStore, 1.0)), ..Shop::default() };
+    while watched.pass(&failing, 1).open().next().is_none() {}
+    let open = watched.pass(&Shop::default(), 10).open().count();
+    assert_eq!((open, watched.pass(&Shop::default(), 20).open().count()), (1, 0));
+}
+
+#[test]
+fn what_shows_just_after_an_incident_is_of_it_until_it_stays() {
+    let mut watched = Watched::new();
+    watched.snapshot.tiers = vec![service(TierKind::Cache, 1, 20.0)];
+    watched.pass(&Shop::default(), 120);
+    watched.pass(&Shop { payment_ms: 200.0, ..Shop::default() }, 30);
+    let well = watched.pass(&Shop::default(), 20).clone();
+    assert_eq!((well.open().count(), well.incidents.len()), (0, 1));
+
+    watched.snapshot.warnings = vec![WarningView {
+        rule: "latency-above-usual".to_owned(),
+        tier: "cache/shop".to_owned(),
+        since_unix_ms: watched.second * 1_000 - 10_000,
+        ..WarningView::default()
+    }];
+    let soon = watched.pass(&Shop::default(), 10).clone();
+    assert_eq!((soon.open().count(), soon.incidents.len()), (1, 1));
+    assert_eq!(named(&soon.incidents[0]).0, "external/payments.example");
+    let later = watched.pass(&Shop::default(), 60);
+    assert_eq!(named(&later.incidents[0]), ("cache/shop", Some("cache-hot-key")));
 }
 
 #[test]

@@ -18,6 +18,12 @@ const LOST: f64 = 0.2;
 const LAG_S: f64 = 1.0;
 /// So many times the usual calls to stores for each request come from misses.
 const FALL_THROUGH: f64 = 1.4;
+/// So many times the usual instances, by the load of each, are too many only if there are so many times the usual.
+const GROWN: f64 = 1.5;
+/// An instance that takes this share of its tier's requests, and so many times the usual share, carries too much.
+const CARRIES: (f64, f64) = (0.8, 1.4);
+/// Seconds in which it must.
+const CARRIES_SHOWN_S: u64 = 15;
 /// Seconds in which a fleet must be too large.
 const FLEET_SHOWN_S: u64 = 30;
 /// Seconds over which memory must rise.
@@ -41,6 +47,7 @@ pub(super) fn burning(snapshot: &Snapshot, levels: &Levels, times: &Times<'_>) -
     if spike.is_none() {
         found.extend(watched.large_fleets());
     }
+    found.extend(watched.uneven());
     found.extend(watched.filling());
     found.extend(spike);
     found
@@ -140,8 +147,41 @@ impl Watched<'_> {
             let (least, _) = self.lately(Figure::Instances, &tier.id, FLEET_SHOWN_S)?;
             let (_, most) = self.lately(Figure::Rate, &tier.id, FLEET_SHOWN_S)?;
             let line = format!("{least:.0} instances, usually {usual:.0}, for {most:.0} requests/s, usually {load:.0}");
-            let is_large = usual >= 1.0 && least >= self.levels.bounds(tier).fleet_times * usual && most < 1.5 * load;
+            let times = self.levels.bounds(tier).fleet_times;
+            let is_large = usual >= 1.0 && least >= GROWN * usual && least * load >= times * usual * most;
             is_large.then(|| self.fault("over-provisioned", tier, FLEET_SHOWN_S, line))?
+        })
+    }
+
+    /// The balancer in front of a tier of which one instance takes nearly all, while the others are there.
+    fn uneven(&self) -> impl Iterator<Item = Burning> {
+        let services = self.snapshot.tiers.iter().filter(|tier| matches!(tier.kind, TierKind::Web | TierKind::App));
+        services.filter_map(|tier| {
+            if tier.instances.len() < 2 || tier.instances.iter().any(|instance| instance.silent_for_s.is_some()) {
+                return None;
+            }
+            let from = self.times.now.minus(CARRIES_SHOWN_S - 1);
+            let lately = |name: &str| {
+                self.levels.mean(Figure::InstanceRate, &instance_key(&tier.id, name), from, self.times.now)
+            };
+            let usual = |name: &str| self.usual(Figure::InstanceRate, &instance_key(&tier.id, name));
+            let names = || tier.instances.iter().map(|instance| instance.name.as_str());
+            let (all, usually) = (names().filter_map(lately).sum::<f64>(), names().filter_map(usual).sum::<f64>());
+            if all < LEAST_RATE || names().any(|name| usual(name).is_none()) {
+                return None;
+            }
+            let (share, times) = CARRIES;
+            let shares = names().filter_map(|name| Some((name, lately(name)? / all, usual(name)? / usually.max(0.1))));
+            let (name, now, before) = shares.max_by(|one, other| one.1.total_cmp(&other.1))?;
+            let line = format!(
+                "{name} takes {:.0} % of the requests, usually {:.0} %; {} others are there",
+                now * 100.0,
+                before * 100.0,
+                tier.instances.len() - 1
+            );
+            let front = self.snapshot.tiers.iter().find(|tier| tier.kind == TierKind::Lb).unwrap_or(tier);
+            let carries = now >= share && now >= times * before;
+            carries.then(|| self.fault("uneven-balance", front, CARRIES_SHOWN_S, line))?
         })
     }
 

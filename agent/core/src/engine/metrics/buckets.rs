@@ -59,6 +59,18 @@ impl Buckets {
         })
     }
 
+    /// What the greatest observation was at least: the lower bound of the last bucket that holds any.
+    pub(super) fn longest(&self) -> Option<f64> {
+        let last = self.counts.iter().rposition(|count| *count > 0)?;
+        match &self.layout {
+            Layout::Explicit(bounds) => Some(last.checked_sub(1).map_or(0.0, |before| bounds[before])),
+            Layout::Exponential { scale, offset, .. } => {
+                Some(f64::exp2(f64::from(offset + last as i32) / f64::exp2(f64::from(*scale))))
+            }
+            Layout::None => None,
+        }
+    }
+
     /// What this counted beyond an earlier point of the same series.
     pub(super) fn less(self, last: &Self) -> Self {
         let (count, sum) = (self.count - last.count.min(self.count), self.sum - last.sum);

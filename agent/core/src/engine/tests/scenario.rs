@@ -244,8 +244,33 @@ impl System {
         at: &[(&str, AttributeValue)],
         value: PointValue,
     ) {
-        let mut batch = Batch::default();
-        let resource = resource_in(&mut batch, service);
+        self.metric_from(resource_of(service), name, unit, kind, at, value);
+    }
+
+    /// A level of the present second from a process of no service, whose resource says these things.
+    pub(super) fn gauge_from(
+        &mut self,
+        says: &[(&str, AttributeValue)],
+        name: &str,
+        at: &[(&str, AttributeValue)],
+        value: f64,
+    ) {
+        let attributes = says.iter().map(|(key, value)| ((*key).into(), value.clone())).collect();
+        let resource = Resource { fingerprint: fingerprint(&format!("{says:?}")), attributes, ..Resource::default() };
+        self.metric_from(resource, name, "1", MetricKind::Gauge, at, PointValue::Number(value));
+    }
+
+    fn metric_from(
+        &mut self,
+        resource: Resource,
+        name: &str,
+        unit: &str,
+        kind: MetricKind,
+        at: &[(&str, AttributeValue)],
+        value: PointValue,
+    ) {
+        let mut batch = Batch { resources: vec![resource], ..Batch::default() };
+        let resource = 0;
         let attributes = at.iter().map(|(key, value)| ((*key).into(), value.clone())).collect();
         let time = UnixNanos::from_seconds(self.second + 1);
         let start = UnixNanos::from_seconds(BEGIN_S - 100);
@@ -287,13 +312,17 @@ fn resource_in(batch: &mut Batch, service: &str) -> u32 {
     if let Some(place) = batch.resources.iter().position(|resource| *resource.service_name == *service) {
         return place as u32;
     }
-    batch.resources.push(Resource {
+    batch.resources.push(resource_of(service));
+    batch.resources.len() as u32 - 1
+}
+
+fn resource_of(service: &str) -> Resource {
+    Resource {
         fingerprint: fingerprint(&service),
         service_name: service.into(),
         instance: Some(format!("{service}-a").into()),
         ..Resource::default()
-    });
-    batch.resources.len() as u32 - 1
+    }
 }
 
 fn fingerprint(of: &impl Hash) -> u64 {

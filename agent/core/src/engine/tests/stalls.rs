@@ -215,3 +215,33 @@ fn eight_clients_that_wait_for_their_answers_show_a_stall_too() {
     let stall = only(&snapshot);
     assert_eq!((stall.requests, stall.tier.as_deref()), (8, Some("db-primary/orders@db1:5432")));
 }
+
+/// Seconds of few requests, in which processes tell of pauses; in the sixteenth these stood for a while.
+fn with_pauses(paused: &[&str]) -> Snapshot {
+    let mut system = System::new();
+    for at in 0..20 {
+        for service in ["entry", "app-1", "app-2"] {
+            let long = u64::from(at >= 15 && paused.contains(&service));
+            system.histogram(service, "process.scheduling.delay", "s", &[0.1, 0.2, 0.5], &[90 * (at + 1), 0, long, 0]);
+        }
+        let all: Vec<Sent> =
+            ["app-1", "app-2"].into_iter().flat_map(|app| request(&mut system, app, 100, NEVER)).collect();
+        system.send(all);
+        system.pass_second();
+    }
+    system.snapshot()
+}
+
+#[test]
+fn a_pause_that_a_process_tells_of_is_a_stall_of_it_however_few_requests_come() {
+    let snapshot = with_pauses(&["app-1"]);
+    let stall = only(&snapshot);
+    assert_eq!((stall.tier.as_deref(), stall.instance.as_deref()), (Some("app/app"), Some("app-1-a")));
+    assert_eq!((stall.length_ms, stall.requests), (200, 0));
+    assert_eq!(stall.summary, "app-1-a stood still for at least 200 ms, as it says itself");
+}
+
+#[test]
+fn a_pause_of_most_processes_at_once_is_the_machines() {
+    assert_eq!(with_pauses(&["entry", "app-1"]).stalls, []);
+}

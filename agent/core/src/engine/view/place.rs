@@ -1,7 +1,8 @@
 //! Finding the member that a signal belongs to.
 //!
 //! 1. A signal of its sender belongs to the sender's service; if that takes no requests, to the store
-//!    that the sender's other signals are about.
+//!    at the address that the sender says it watches or is the host of, or that its other signals are about.
+//!    A signal of a host belongs to the store there alone: services tell of their own processes.
 //! 2. A signal with an address belongs to the peer at that address.
 //! 3. A signal with a name belongs to the queue or database of that name.
 //! 4. Else, if there is one member of the right kind, it belongs there.
@@ -24,13 +25,17 @@ impl Engine {
         let mut keys: Vec<SignalKey> = self.signals.all().map(|(key, _)| key.clone()).collect();
         // Signals about a store come first: they tell where their sender belongs.
         keys.sort_by(|one, other| {
-            let order = |key: &SignalKey| (key.subject.about == About::Sender, key.subject.process, key.kind);
+            let order = |key: &SignalKey| {
+                let of_process = matches!(key.subject.about, About::Sender | About::Host);
+                (of_process, key.subject.process, key.kind)
+            };
             order(one).cmp(&order(other)).then_with(|| one.part.cmp(&other.part))
         });
         let mut placed: Placed = Vec::new();
         for key in keys {
             let found = match key.subject.about {
                 About::Sender => self.home_of(key.subject.process, &placed),
+                About::Host => self.watched_by(key.subject.process),
                 _ => Some(self.place_store(&key.subject)),
             };
             if let Some(member) = found {
@@ -46,10 +51,24 @@ impl Engine {
     fn home_of(&self, process: ProcessId, placed: &Placed) -> Option<MemberId> {
         let service = self.processes.service_of(process);
         let own = service.serves.or(service.processes).or(service.background);
-        own.or_else(|| {
+        own.or_else(|| self.watched_by(process)).or_else(|| {
             let of_store = placed.iter().find(|(key, _)| key.subject.process == process);
             of_store.map(|(_, member)| *member)
         })
+    }
+
+    /// The one store at the address that a process's resource gives: an exporter beside a server gives the
+    /// server's, an agent on its host gives the host's name.
+    fn watched_by(&self, process: ProcessId) -> Option<MemberId> {
+        let (address, port) = self.processes.get(process).resource.watches()?;
+        let mut there = self.members.all().filter(|(_, member)| match member.identity() {
+            Identity::Peer(peer) => {
+                peer.class != PeerClass::Service && *peer.address == *address && (port == 0 || peer.port == port)
+            }
+            _ => false,
+        });
+        let (found, _) = there.next()?;
+        there.next().is_none().then_some(found)
     }
 
     fn place_store(&mut self, subject: &Subject) -> MemberId {
@@ -104,7 +123,7 @@ impl Engine {
         let class = match subject.about {
             About::Cache => PeerClass::Cache,
             About::Queue => PeerClass::Queue,
-            About::Replica | About::Sender => PeerClass::Database,
+            About::Replica | About::Sender | About::Host => PeerClass::Database,
         };
         let nameless = subject.name.is_empty() && subject.address.is_empty();
         let name = if nameless { service.clone() } else { subject.name.clone() };
@@ -124,7 +143,7 @@ fn may_be(about: About, member: &Member) -> bool {
         About::Cache => peer.class == PeerClass::Cache,
         About::Queue => peer.class == PeerClass::Queue,
         About::Replica => peer.class == PeerClass::Database,
-        About::Sender => false,
+        About::Sender | About::Host => false,
     }
 }
 
@@ -132,6 +151,6 @@ fn kind_of(about: About) -> TierKind {
     match about {
         About::Cache => TierKind::Cache,
         About::Queue => TierKind::Queue,
-        About::Replica | About::Sender => TierKind::DbReplica,
+        About::Replica | About::Sender | About::Host => TierKind::DbReplica,
     }
 }

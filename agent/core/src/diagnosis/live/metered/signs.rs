@@ -27,7 +27,7 @@ impl Signs<'_> {
     /// The tier at fault, and the class if one fits.
     pub(super) fn class(&self) -> (usize, Option<&'static Class>) {
         let kind = self.costs.tiers[self.place].kind;
-        let fits = |class: &&Class| class.kinds.contains(&kind) && class.signs.iter().all(|sign| self.is_seen(*sign));
+        let fits = |class: &&Class| class.kinds.contains(&kind) && class.fits(|sign| self.is_seen(sign));
         let mut fitting = CLASSES.iter().filter(fits);
         let cause = |class: &Class| match class.cause {
             None => Some(self.place),
@@ -50,16 +50,15 @@ impl Signs<'_> {
             Sign::WritesOnly => self.writes_only(),
             Sign::MoreRequests => self.costs.times_the_load(self.place).is_some_and(|times| times >= MORE),
             Sign::CacheMisses => slower && self.costs.more_share(self.place) >= 0.5,
-            Sign::CpuBusy => {
-                let (usual, now) = self.signals();
-                now.busier(&usual, &TierRef::from(&self.costs.tiers[self.place]).id)
-            }
+            Sign::CpuBusy => self.is_busy() == Some(true),
+            Sign::CpuFree => self.is_busy() == Some(false),
             Sign::PoolWaits => {
                 let (usual, now) = self.signals();
                 slower && now.pool_waits(&usual).is_some() && !self.is_database()
             }
             // Of versions, instances, zones and single requests these metrics say nothing.
             Sign::OneInstance
+            | Sign::WritesMost
             | Sign::NewVersion
             | Sign::NowAndThen
             | Sign::Lags
@@ -75,6 +74,11 @@ impl Signs<'_> {
         let (from, to) = (UnixSecond(self.now.from_s as u64), UnixSecond(self.now.to_s as u64));
         let long = to.0 - from.0;
         (self.levels.between(from.minus(USUAL_S), from.minus(long)), self.levels.between(from, to.plus(long)))
+    }
+
+    fn is_busy(&self) -> Option<bool> {
+        let (usual, now) = self.signals();
+        now.busier(&usual, &TierRef::from(&self.costs.tiers[self.place]).id)
     }
 
     fn is_database(&self) -> bool {
