@@ -26,8 +26,12 @@ async fn a_process_that_is_killed_loses_nothing_that_it_spooled_and_tells_no_sec
     let shown = snapshot(&mut feed, |shown| shown.closed_seconds.iter().any(|second| second.unix_s >= last)).await;
     // Snapshots are spooled in their order, so what this one closed is spooled once a few more seconds are.
     let enough = shown.pipeline.exporters[0].waiting + 3 * METRICS.len() as u64;
-    let waiting = snapshot(&mut feed, |shown| shown.pipeline.exporters[0].waiting >= enough).await;
-    assert!(waiting.pipeline.exporters[0].trouble.is_some());
+    // The first attempt comes only after some seconds have gathered.
+    let waiting = snapshot(&mut feed, |shown| {
+        let exporter = &shown.pipeline.exporters[0];
+        exporter.waiting >= enough && exporter.trouble.is_some()
+    })
+    .await;
     let said = program.said();
     program.kill().await;
     assert!(said.contains("CloudWatch does not take metrics"), "{said}");

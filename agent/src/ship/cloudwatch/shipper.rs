@@ -329,11 +329,11 @@ impl Shipper {
         if self.failures == 0 {
             warn!(what = %failure.what, remedy = %failure.remedy, "CloudWatch does not take metrics");
         }
+        self.failures += 1;
+        self.status.failed(failure);
         if failure.kind == FailureKind::Unanswered {
             self.status.maybe_twice(request.sent);
         }
-        self.failures += 1;
-        self.status.failed(failure);
         let backoff = if failure.is_blocked() { self.pace.slowly } else { self.pace.soon };
         self.due = Some(Instant::now() + backoff.wait(self.failures, failure.asked_for));
     }
