@@ -17,7 +17,7 @@ use tiertop_core::snapshot::{Snapshot, TraceView};
 use crate::feed::convert::{self, ConvertError};
 use crate::feed::{Detail, wire};
 
-/// Seconds of a full block. What is lost when a machine loses its power is at most so much.
+/// Seconds of a full block. What a recording loses when the program is killed is at most so much.
 pub const SECONDS_PER_BLOCK: usize = 10;
 /// One block in so many is whole.
 const WHOLE_EVERY: u32 = 6;
